@@ -1,0 +1,1 @@
+"""HTTP and WebSocket, in and out. No rules live here: a route reads, asks a room, and answers."""

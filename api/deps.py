@@ -1,0 +1,63 @@
+"""What the routes are given: one object, built at start and kept in `app.state`."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, WebSocket
+from starlette.requests import HTTPConnection
+
+from api.talks import Talks
+from config.agent import AgentConfig
+from config.agents_folder import AgentCatalog, AgentWatch
+from config.settings import Settings
+from pipelines.answering import Answering
+from pipelines.live import LiveCalls
+from storage.engine import Database
+from telephony.media_stream import Start
+from transcripts.call import Call, EndReason
+from transcripts.log import LogWriter
+from transcripts.store import CallStore
+
+RunStream = Callable[[WebSocket, Start, Call, AgentConfig], Awaitable[EndReason]]
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Everything that a route may use.
+
+    `run_stream` (of `answering`) runs one call on an accepted socket whose `start` was read; returns why it ended.
+    `talks` are the calls of the playground.
+    `token_secret` signs the stream tokens; every process of one data folder has the same.
+    `end_grace_secs`: how long Twilio's questions about a call wait for its stream to have ended here.
+    `now` is Unix time in seconds.
+    """
+
+    settings: Settings
+    database: Database
+    agents: AgentWatch
+    store: CallStore
+    log_writer: LogWriter
+    live: LiveCalls
+    answering: Answering
+    run_stream: RunStream
+    token_secret: bytes
+    talks: Talks
+    end_grace_secs: float = 3.0
+    now: Callable[[], float] = time.time
+
+    async def current_agents(self) -> AgentCatalog:
+        """Return the agents as their files are now; asked once per new call."""
+        await asyncio.to_thread(self.agents.refresh)
+        return self.agents.catalog
+
+
+def services_of(connection: HTTPConnection) -> Services:
+    """Return the services of the app that serves this request or socket."""
+    services: Services = connection.app.state.services
+    return services
+
+
+ServicesDep = Annotated[Services, Depends(services_of)]

@@ -1,0 +1,229 @@
+"""The playground: a page to talk to an agent in the browser, and what the page asks for."""
+
+import asyncio
+import html
+import json
+from collections.abc import AsyncGenerator, AsyncIterator
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Form, Header, Request, Response
+from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse, StreamingResponse
+from loguru import logger
+from pydantic import BaseModel, Field
+
+from api.deps import Services, ServicesDep
+from api.errors import PlaygroundOff, SecretNeeded, UnknownAgent, UnknownCall
+from api.playground_door import PATH, Visitor, check_secret, check_visitor, refuse_foreign_page, set_cookie
+from config.agent import AgentConfig
+from transcripts.call import CallEvent, CallStatus, Direction
+from transcripts.models import CallRow
+
+router = APIRouter(prefix=PATH, tags=["playground"])
+
+_PAGES = Path(__file__).parent / "pages"
+_HEARTBEAT_SECS = 15.0
+_END_GRACE_SECS = 5.0
+
+
+class AgentChoice(BaseModel):
+    """The agent to talk to, by name."""
+
+    agent: str = Field(max_length=200)
+
+
+class Offer(AgentChoice):
+    """A browser's WebRTC offer, with its candidates gathered."""
+
+    sdp: str = Field(max_length=60_000)
+    type: Literal["offer"]
+
+
+@router.get("")
+async def show_page(request: Request, services: ServicesDep) -> Response:
+    """Answer the page; the door instead, with 401, for whoever still has to give the secret."""
+    try:
+        check_visitor(request, services)
+    except SecretNeeded:
+        return await _door(401)
+    except PlaygroundOff as off:
+        return await _door(404, off.__doc__ or "", is_locked=True)
+    # Whoever opens the page is about to talk: the seconds of loading pass while he reads.
+    services.talks.prepare()
+    return FileResponse(_PAGES / "playground.html", media_type="text/html")
+
+
+@router.post("/door")
+async def open_door(request: Request, services: ServicesDep, secret: Annotated[str, Form()] = "") -> Response:
+    """Take the secret from the door's form: a cookie and the page, or the door again."""
+    refuse_foreign_page(request.headers, services.settings)
+    try:
+        check_secret(secret, services.settings)
+    except SecretNeeded:
+        logger.warning("a wrong secret was given at the door of the playground")
+        return await _door(401, "That is not the secret. Try again.")
+    response = RedirectResponse(PATH, 303)
+    set_cookie(response, services)
+    return response
+
+
+@router.get("/playground.css")
+async def style() -> FileResponse:
+    """Answer the style sheet; the door needs it before anybody is let in."""
+    return FileResponse(_PAGES / "playground.css", media_type="text/css")
+
+
+@router.get("/icon.svg")
+async def icon() -> FileResponse:
+    """Answer the picture that stands in the browser's tab."""
+    return FileResponse(_PAGES / "icon.svg", media_type="image/svg+xml")
+
+
+@router.get("/{name}.js")
+async def script(name: Literal["playground", "sound", "transcript"]) -> FileResponse:
+    """Answer one of the page's scripts."""
+    return FileResponse(_PAGES / f"{name}.js", media_type="text/javascript")
+
+
+@router.get("/agents", dependencies=[Visitor])
+async def list_agents(services: ServicesDep) -> dict[str, Any]:
+    """List the agents there are, and whether Daily rooms can be made."""
+    agents = (await services.current_agents()).agents
+    return {"agents": [_describe(agent, services) for agent in agents], "has_rooms": services.talks.has_rooms}
+
+
+@router.post("/offer", dependencies=[Visitor])
+async def take_offer(offer: Offer, services: ServicesDep) -> dict[str, str]:
+    """Begin a call in the browser: 404 unknown agent, 409 a phone-only bot, 503 full, 400 an offer without audio."""
+    agent = await _find_agent(offer.agent, services)
+    call_id, sdp = await services.talks.answer_browser(agent, offer.sdp, offer.type)
+    return {"call_id": call_id, "sdp": sdp, "type": "answer"}
+
+
+@router.post("/room", dependencies=[Visitor])
+async def open_room(choice: AgentChoice, services: ServicesDep) -> dict[str, str]:
+    """Begin a call in a new Daily room: 404 without a Daily key, 502 when Daily gives no room."""
+    agent = await _find_agent(choice.agent, services)
+    call_id, url = await services.talks.open_room(agent)
+    return {"call_id": call_id, "url": url}
+
+
+@router.post("/calls/{call_id}/hang-up", status_code=204, dependencies=[Visitor])
+async def hang_up(call_id: str, services: ServicesDep) -> None:
+    """End a call for its caller; sent by a page that is being closed. A call that is over stays as it is."""
+    talk = services.talks.get(call_id)
+    if talk is not None:
+        talk.hang_up()
+
+
+@router.get("/events/{call_id}", dependencies=[Visitor])
+async def stream_events(
+    call_id: str, services: ServicesDep, last_event_id: Annotated[int, Header(ge=-1)] = -1
+) -> StreamingResponse:
+    """Tell the call's events as they happen (server-sent events), the past ones first, and `end` after the last.
+
+    A page that lost the connection asks again with Last-Event-ID and misses nothing.
+    """
+    talk = services.talks.get(call_id)
+    if talk is not None:
+        events = talk.log.subscribe()
+    else:
+        await _find_call(call_id, services)
+        events = _past_events(call_id, services)
+    headers = {"X-Accel-Buffering": "no"}
+    return StreamingResponse(_as_text(events, last_event_id), media_type="text/event-stream", headers=headers)
+
+
+@router.get("/calls/{call_id}", dependencies=[Visitor])
+async def read_call(call_id: str, services: ServicesDep) -> dict[str, Any]:
+    """Answer what the database keeps of a call; of one that is just ending, its end too."""
+    talk = services.talks.get(call_id)
+    if talk is not None and talk.log.is_finished and talk.task is not None:
+        await asyncio.wait({talk.task}, timeout=_END_GRACE_SECS)
+    await services.log_writer.flush(_END_GRACE_SECS)
+    row = await _find_call(call_id, services)
+    turns = await services.store.list_turns(call_id)
+    return {
+        "call_id": row.call_id,
+        "agent": row.agent_name,
+        "status": row.status,
+        "end_reason": row.end_reason,
+        "is_over": row.status == CallStatus.ENDED,
+        "started_at": row.created_at.isoformat(),
+        "ended_at": row.ended_at.isoformat() if row.ended_at else None,
+        "recording_status": row.recording_status,
+        "turns": [
+            {
+                "speaker": turn.speaker,
+                "text": turn.text,
+                "start_ms": turn.start_ms,
+                "end_ms": turn.end_ms,
+                "interrupted": turn.interrupted,
+                "error": turn.error,
+            }
+            for turn in turns
+        ],
+    }
+
+
+async def _find_agent(name: str, services: Services) -> AgentConfig:
+    agent = (await services.current_agents()).by_name(name)
+    if agent is None:
+        raise UnknownAgent
+    return agent
+
+
+async def _find_call(call_id: str, services: Services) -> CallRow:
+    row = await services.store.get_call(call_id)
+    # What was said on the telephone is nobody's business here.
+    if row is None or row.direction != Direction.BROWSER:
+        raise UnknownCall
+    return row
+
+
+def _describe(agent: AgentConfig, services: Services) -> dict[str, Any]:
+    return {
+        "name": agent.name,
+        "bot": agent.bot,
+        "language": agent.language,
+        "greeting": agent.render(agent.greeting),
+        "is_phone_only": services.talks.is_phone_only(agent),
+    }
+
+
+async def _past_events(call_id: str, services: Services) -> AsyncGenerator[CallEvent]:
+    rows = await services.store.list_events(call_id)
+    for row in sorted(rows, key=lambda row: row.seq):
+        yield CallEvent(row.kind, row.at_ms, row.data)
+
+
+async def _as_text(events: AsyncGenerator[CallEvent], last_id: int) -> AsyncIterator[str]:
+    """Write events as https://html.spec.whatwg.org/multipage/server-sent-events.html has them."""
+    number = 0
+    following: asyncio.Task[CallEvent | None] | None = None
+    try:
+        while True:
+            following = following or asyncio.create_task(anext(events, None), name="next event of a playground call")
+            await asyncio.wait({following}, timeout=_HEARTBEAT_SECS)
+            if not following.done():
+                yield ": still here\n\n"
+                continue
+            event, following = following.result(), None
+            if event is None:
+                yield "event: end\ndata: {}\n\n"
+                return
+            if number > last_id:
+                data = json.dumps({"kind": event.kind, "at_ms": event.at_ms, "data": event.data}, ensure_ascii=False)
+                yield f"id: {number}\ndata: {data}\n\n"
+            number += 1
+    finally:
+        if following is not None:
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
+        await events.aclose()
+
+
+async def _door(status: int, sentence: str = "", *, is_locked: bool = False) -> HTMLResponse:
+    text = await asyncio.to_thread((_PAGES / "door.html").read_text, encoding="utf-8")
+    page = text.replace("{sentence}", html.escape(sentence)).replace("{locked}", "hidden" if is_locked else "")
+    return HTMLResponse(page, status)

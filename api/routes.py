@@ -1,0 +1,14 @@
+"""All routes of the server, and what stands before and behind them."""
+
+from fastapi import FastAPI
+
+from api import errors, health, playground, stream, twilio
+from api.playground_door import PageHeaders
+
+
+def install(app: FastAPI) -> None:
+    """Let `app` answer everything that this room answers."""
+    errors.install(app)
+    for room in (health, twilio, stream, playground):
+        app.include_router(room.router)
+    app.add_middleware(PageHeaders)

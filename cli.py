@@ -1,0 +1,186 @@
+"""The command line: every verb reads the settings, calls a room and prints what came of it."""
+
+import asyncio
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from config.agents_folder import check_agents, load_agents
+from config.env_example import render_env_example
+from config.errors import AgentErrors, ConfigError
+from config.settings import Settings
+from telemetry import logs
+
+app = typer.Typer(
+    help="Trunkline: voice agents that answer phone calls.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+agents_app = typer.Typer(help="The agents in the YAML files.", no_args_is_help=True)
+app.add_typer(agents_app, name="agents")
+
+_ROOT = Path(__file__).parent
+_CHILD_STOP_SECS = 5.0
+
+
+@app.command()
+def serve() -> None:
+    """Serve phone calls and the playground with the settings as they are."""
+    _serve(_settings())
+
+
+@app.command()
+def run() -> None:
+    """Serve; without a Gemini key a stand-in Gemini speaks, so that a newcomer hears something at once."""
+    settings = _settings()
+    if not settings.uses_emulator:
+        return _serve(settings)
+    with _stand_in_gemini(settings.data_dir / "emulator") as (base_url, ca_file):
+        _serve(_settings(gemini_base_url=base_url, gemini_ca_file=ca_file), is_emulated=True)
+
+
+@app.command()
+def demo() -> None:
+    """Play one whole phone call on free ports, without any key, and print it as it goes."""
+    settings = _settings(log_level="WARNING")
+    from demo.run import run_demo
+
+    raise typer.Exit(asyncio.run(run_demo(settings, write=print, now=datetime.now())))
+
+
+@app.command()
+def call(simulate: Annotated[str, typer.Option(help="The agent to phone, by a simulated telephone.")]) -> None:
+    """Phone an agent of the running server without a telephone."""
+    settings = _settings(log_level="WARNING")
+    from demo.phone import simulate_call
+
+    try:
+        agent = load_agents(settings.agents_dir, known_bots=None).by_name(simulate)
+    except AgentErrors as error:
+        _stop(str(error), 2)
+    if agent is None or not agent.numbers:
+        _stop(f"no agent named {simulate} has a number; agents are the files in {settings.agents_dir}", 2)
+    raise typer.Exit(asyncio.run(simulate_call(settings, agent, write=print)))
+
+
+@agents_app.command("check")
+def check() -> None:
+    """Check every agent and print each problem with its cure."""
+    from bots import BotErrors, load_bots
+    from pipelines.stages import check_dotted
+    from server import settings_of_bots
+
+    settings = _settings()
+    try:
+        problems = check_agents(settings.agents_dir, settings_of_bots(load_bots(settings.bots_dir)), check_dotted)
+    except BotErrors as error:
+        _stop(str(error), 2)
+    if problems:
+        _stop("\n".join(str(problem) for problem in problems), 2)
+    print(f"{settings.agents_dir}: every agent can be used")
+
+
+@agents_app.command("schema")
+def schema() -> None:
+    """Write the JSON Schema of agent files, for editors."""
+    from config.agent_schema import SCHEMA_FILE, write_schema
+
+    write_schema()
+    print(f"wrote {SCHEMA_FILE}")
+
+
+@app.command("env-example")
+def env_example() -> None:
+    """Print every environment variable with its meaning and default; this is .env.example."""
+    print(render_env_example(), end="")
+
+
+def _settings(**overrides: Any) -> Settings:
+    try:
+        settings = Settings.load(**overrides)
+    except ConfigError as error:
+        _stop(str(error), 2)
+    logs.configure(settings.log_level)
+    return settings
+
+
+def _stop(message: str, exit_code: int) -> NoReturn:
+    print(message, file=sys.stderr)
+    raise typer.Exit(exit_code)
+
+
+def _serve(settings: Settings, *, is_emulated: bool = False) -> None:
+    from server import CannotStart, RunningServer, serve
+
+    def on_ready(server: RunningServer) -> None:
+        print(_describe(settings, server.base_url, is_emulated=is_emulated), flush=True)
+
+    try:
+        serve(settings, on_ready)
+    except CannotStart as error:
+        _stop(str(error), error.exit_code)
+
+
+def _describe(settings: Settings, base_url: str, *, is_emulated: bool) -> str:
+    if is_emulated:
+        gemini = "a stand-in Gemini (set GOOGLE_API_KEY in .env for the real one)"
+    elif settings.uses_emulator:
+        gemini = "no Gemini: neither GOOGLE_API_KEY nor TRUNKLINE_GEMINI_BASE_URL is set, so its agents cannot talk"
+    else:
+        gemini = f"Gemini at {settings.gemini_base_url}" if settings.gemini_base_url else "Gemini"
+    database = "SQLite" if settings.database_url.startswith("sqlite") else "PostgreSQL"
+    public_url = settings.public_base_url or "https://<your public address>"
+    lines = [
+        f"Trunkline is ready on {base_url}. It runs on {gemini} and {database}.",
+        f"  Talk in the browser:   {base_url}/playground",
+        f"  Connect a number:      in Twilio's console, set its voice webhook to POST {public_url}/twilio/voice",
+        f"                         and its status callback to {public_url}/twilio/status",
+    ]
+    if settings.may_run_open:
+        lines.append("                         and set TRUNKLINE_PUBLIC_BASE_URL and TWILIO_AUTH_TOKEN in .env")
+    lines.append("  Phone without a phone: .venv/bin/python cli.py call --simulate front-desk")
+    return "\n".join(lines)
+
+
+def _exit_in_order(_number: int, _frame: object) -> None:
+    sys.exit(0)
+
+
+@contextmanager
+def _stand_in_gemini(ca_dir: Path) -> Generator[tuple[str, Path]]:
+    """Run the stand-in Gemini as a child process; yields its address and the certificate authority behind it."""
+    arguments = ["-m", "simulators.gemini_live", "--port", "0", "--ca-dir", str(ca_dir.resolve())]
+    # Until the server takes care of it, SIGTERM must not leave the child behind.
+    signal.signal(signal.SIGTERM, _exit_in_order)
+    # A session of its own: Ctrl-C in the terminal must reach the server alone, whose calls still need the stand-in.
+    child = subprocess.Popen(
+        [sys.executable, *arguments], cwd=_ROOT, stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    try:
+        line = child.stdout.readline() if child.stdout else ""
+        if not line:
+            _stop(f"the stand-in Gemini did not start (exit code {child.wait()})", 1)
+        ready = json.loads(line)
+        yield ready["base_url"], Path(ready["ca_file"])
+    finally:
+        child.terminate()
+        try:
+            child.wait(_CHILD_STOP_SECS)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+        if child.stdout:
+            child.stdout.close()
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,201 @@
+"""AgentConfig: who speaks on a call. One YAML file per agent; the file's name is the agent's name."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal, Self, cast
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, HttpUrl, ValidationError, model_validator
+from pydantic_core import InitErrorDetails
+
+from config.pipeline import PipelineDefinition
+from config.placeholders import NAME, fill_placeholders, placeholders
+from config.wording import problem, shown, suggest
+
+AGENT_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+"""What an agent, and so its file, may be called."""
+
+_E164 = re.compile(r"\+[1-9][0-9]{6,14}")  # ITU-T E.164: at most 15 digits, the country code first
+_LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
+
+
+def _e164(number: str) -> str:
+    if _E164.fullmatch(number):
+        return number
+    digits = "+" + re.sub(r"[^0-9]", "", number)
+    # Without a plus sign nobody can know whether the country code is there.
+    is_clear = number.strip().startswith("+") and _E164.fullmatch(digits)
+    cure = f'write "{digits}"' if is_clear else 'begin with + and the country code, as in "+15551230100"'
+    raise problem(f"must be a phone number in E.164 form (got {shown(number)})", cure)
+
+
+def _language(code: str) -> str:
+    if _LANGUAGE.fullmatch(code):
+        return code
+    raise problem(f"must be a language code (got {shown(code)})", "write it like en-US or de-DE")
+
+
+def _identifier(name: str) -> str:
+    if NAME.fullmatch(name):
+        return name
+    raise problem(f"{shown(name)} is not a usable name", "use letters, digits and underscores, a letter first")
+
+
+Sentence = Annotated[str, Field(min_length=1)]
+Identifier = Annotated[str, AfterValidator(_identifier), Field(pattern=f"^{NAME.pattern}$")]
+_PhoneNumber = Annotated[str, AfterValidator(_e164), Field(json_schema_extra={"pattern": f"^{_E164.pattern}$"})]
+_Language = Annotated[str, AfterValidator(_language), Field(json_schema_extra={"pattern": f"^{_LANGUAGE.pattern}$"})]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Limits(_Section):
+    """How long things may take, in seconds."""
+
+    max_call_secs: float = Field(default=600, ge=10, le=14_400, description="The call ends after this, politely.")
+    warn_before_secs: float = Field(
+        default=60, ge=0, description="`phrases.time_warning` is said this long before the end; 0: never."
+    )
+    silence_ask_secs: float = Field(default=8, gt=0, description="Silence after which the agent asks once.")
+    silence_hangup_secs: float = Field(default=20, gt=0, description="Silence, in all, after which it hangs up.")
+    tool_timeout_secs: float = Field(default=10, gt=0, description="A tool that takes longer has failed.")
+
+    @property
+    def warn_at_secs(self) -> float | None:
+        """Call time at which to warn of the end, or None when the call is too short for a warning."""
+        at = self.max_call_secs - self.warn_before_secs
+        return at if self.warn_before_secs > 0 and at > 0 else None
+
+    @model_validator(mode="after")
+    def _in_step(self) -> Self:
+        # A default never contradicts a value that was written: a 30 s call simply goes without the 60 s warning.
+        if "warn_before_secs" in self.model_fields_set and self.warn_before_secs >= self.max_call_secs:
+            before, longest = self.warn_before_secs, self.max_call_secs
+            raise problem(
+                f"warn_before_secs ({before:g}) must be shorter than max_call_secs ({longest:g})",
+                "lower it; 0 switches the warning off",
+            )
+        if self.silence_ask_secs >= self.silence_hangup_secs:
+            ask, hang_up = self.silence_ask_secs, self.silence_hangup_secs
+            raise problem(
+                f"silence_ask_secs ({ask:g}) must be shorter than silence_hangup_secs ({hang_up:g})",
+                "ask first, hang up later: both count from the last word",
+            )
+        return self
+
+
+class Phrases(_Section):
+    """What the agent says of its own accord; each may hold {variables}."""
+
+    still_there: Sentence = Field(default="Are you still there?", description="Asked once in a silence.")
+    silence_goodbye: Sentence = Field(default="I will hang up now. Goodbye!", description="Said when silence goes on.")
+    time_warning: Sentence = Field(default="We have one minute left.", description="Said before the longest call ends.")
+    goodbye: Sentence = Field(default="Thank you for calling. Goodbye!", description="Said when the time is over.")
+    tool_failed: Sentence = Field(
+        default="I am sorry, something went wrong on my side. Could you say that again?",
+        description="Said when a tool raises or takes too long.",
+    )
+
+
+class Recording(_Section):
+    """Whether the call is kept as stereo audio, caller left, agent right."""
+
+    enabled: bool = Field(default=True, description="Keep the audio of the call.")
+    consent: Literal["off", "announce"] = Field(default="off", description="`announce`: tell the caller first.")
+    announcement: Sentence = Field(default="This call may be recorded.", description="What `announce` says.")
+
+
+class AnalysisField(_Section):
+    """One fact to find in the transcript after the call."""
+
+    type: Literal["boolean", "integer", "number", "text"] = Field(description="What kind of value it is.")
+    ask: Sentence = Field(description="The question, as one would put it to a person who had listened.")
+
+
+class Analysis(_Section):
+    """What is worked out from the transcript after the call."""
+
+    summary: bool = Field(default=False, description="Write a short summary.")
+    fields: dict[Identifier, AnalysisField] = Field(default={}, description="Facts to find, by name.")
+
+
+class AgentConfig(BaseModel):
+    """One agent, checked and frozen. `name` comes from the file's name, everything else from the YAML."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    name: Sentence = Field(description="The file's name without .yaml; never written into the file.")
+    bot: Sentence = Field(description="File in bots/, without .py, that says how the agent behaves.")
+    numbers: tuple[_PhoneNumber, ...] = Field(default=(), description="Twilio numbers that it answers, E.164, quoted.")
+    language: _Language = Field(default="en-US", description="What it speaks: a BCP 47 code.")
+    greeting: str = Field(default="", description="Its first words; empty: it waits for the caller.")
+    instructions: str = Field(default="", description="What the model is told about who it is and what to do.")
+    variables: dict[Identifier, str] = Field(default={}, description="Values for {names} in the texts.")
+    pipeline: PipelineDefinition = Field(
+        default_factory=PipelineDefinition.default, description="The stages of a call, first to last."
+    )
+    limits: Limits = Field(default_factory=Limits, description="How long things may take.")
+    phrases: Phrases = Field(default_factory=Phrases, description="What it says of its own accord.")
+    recording: Recording = Field(default_factory=Recording, description="Whether the call is kept as audio.")
+    analysis: Analysis = Field(default_factory=Analysis, description="What is worked out after the call.")
+    webhook: HttpUrl | None = Field(default=None, description="Receives the finished call, signed.")
+    settings: dict[str, Any] = Field(default={}, description="The bot's own settings; the bot says which.")
+
+    def render(self, text: str, extra: Mapping[str, str] | None = None) -> str:
+        """Return `text` with {variables} filled in; a value in `extra` goes before the agent's own.
+
+        Raises:
+            UnknownVariable: when neither knows a name. The agent's own texts were checked when it was loaded.
+        """
+        return fill_placeholders(text, {**self.variables, **(extra or {})})
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        faults = [*self._repeated_numbers(), *self._unknown_variables()]
+        if faults:
+            raise ValidationError.from_exception_data("AgentConfig", faults)
+        return self
+
+    def _repeated_numbers(self) -> Iterator[InitErrorDetails]:
+        for position, number in enumerate(self.numbers):
+            if number in self.numbers[:position]:
+                error = problem(f"{number} is listed twice", "keep one of them")
+                yield InitErrorDetails(type=error, loc=("numbers", position), input=number)
+
+    def _unknown_variables(self) -> Iterator[InitErrorDetails]:
+        for path, text in self._texts():
+            for name, is_escaped in placeholders(text):
+                if is_escaped and name in self.variables:
+                    error = problem(
+                        f"{{{{{name}}}}} says {{{name}}} aloud", f"write {{{name}}} for the variable's value"
+                    )
+                elif not is_escaped and name not in self.variables:
+                    known = f"{suggest(name, self.variables, 'variables are')} Or " if self.variables else ""
+                    add = f"add {name} under variables:, or write {{{{{name}}}}} for plain braces"
+                    error = problem(f"unknown variable {{{name}}}", known + add)
+                else:
+                    continue
+                yield InitErrorDetails(type=error, loc=path, input=text)
+
+    def _texts(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
+        """Every text in which {variables} are filled in, with its path."""
+        yield ("greeting",), self.greeting
+        yield ("instructions",), self.instructions
+        for name in Phrases.model_fields:
+            yield ("phrases", name), getattr(self.phrases, name)
+        yield ("recording", "announcement"), self.recording.announcement
+        for position, stage in enumerate(self.pipeline.stages):
+            if not stage.is_named:
+                yield from _texts_below(stage.settings, ("pipeline", position, stage.name))
+
+
+def _texts_below(value: object, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    if isinstance(value, str):
+        yield path, value
+    elif isinstance(value, Mapping):
+        for key, below in cast(Mapping[str, object], value).items():
+            yield from _texts_below(below, (*path, key))
+    elif isinstance(value, list):
+        for position, below in enumerate(cast(list[object], value)):
+            yield from _texts_below(below, (*path, position))

@@ -1,0 +1,145 @@
+"""One agent file: YAML text in, AgentConfig out, or every problem that the file has."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from config.agent import AGENT_NAME, AgentConfig
+from config.errors import AgentProblem, Fault
+from config.pipeline import STAGES, PipelineDefinition, Stage
+from config.wording import describe, suggest
+from config.yaml_text import FaultyYaml, parse_yaml
+
+MAX_FILE_BYTES = 256 * 1024
+
+KnownBots = Mapping[str, type[BaseModel] | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Checks:
+    """What only the rest of the server knows.
+
+    `known_bots` maps each bot to the model of its settings, or None when it takes none; None instead of the mapping
+    skips the check. `check_dotted` returns what is wrong with a dotted class name, or None.
+    """
+
+    known_bots: KnownBots | None = None
+    check_dotted: Callable[[str], str | None] | None = None
+
+
+def read_agent(path: Path, checks: Checks) -> tuple[AgentConfig | None, list[AgentProblem]]:
+    """Return the agent in the file at `path` and no problem, or None and every problem; raises for no content."""
+    if not path.is_file():  # a directory, or a pipe that would block for ever
+        return None, [AgentProblem(str(path), "", "is not a regular file", "remove it from the folder")]
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        return None, [AgentProblem(str(path), "", f"cannot be read ({error.strerror})", "make it a readable file")]
+    return parse_agent(path, content, checks)
+
+
+def parse_agent(path: Path, content: bytes, checks: Checks) -> tuple[AgentConfig | None, list[AgentProblem]]:
+    """As `read_agent`, for the file's bytes."""
+    agent, faults = _parse(path.stem, content, checks)
+    problems = [AgentProblem(str(path), _dotted(fault.path), fault.message, fault.cure) for fault in faults]
+    return (None, problems) if problems else (agent, [])
+
+
+def _parse(name: str, content: bytes, checks: Checks) -> tuple[AgentConfig | None, list[Fault]]:
+    if not AGENT_NAME.fullmatch(name):
+        cure = "the file's name is the agent's name: lower-case letters, digits and dashes"
+        return None, [Fault((), f"{name!r} is not a usable agent name", cure)]
+    if len(content) > MAX_FILE_BYTES:
+        return None, [Fault((), f"is larger than {MAX_FILE_BYTES // 1024} KiB", "move long texts into the bot")]
+    try:
+        values = parse_yaml(content.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        return None, [Fault((), f"is not UTF-8 text (byte {error.start})", "save it as UTF-8")]
+    except FaultyYaml as error:
+        return None, error.faults
+    if not isinstance(values, dict):
+        what = "is empty" if values is None else "must be a mapping of names to values"
+        return None, [Fault((), what, "begin with 'bot: receptionist'")]
+    fields = cast(dict[str, Any], values)
+    if "name" in fields:
+        return None, [Fault(("name",), "is taken from the file's name", "remove this line")]
+    try:
+        agent = AgentConfig.model_validate({**fields, "name": name})
+    except ValidationError as error:
+        return None, [_fault(AgentConfig, line) for line in error.errors()]
+    return agent, [*_bot_faults(agent, checks), *_dotted_faults(agent, checks)]
+
+
+def _bot_faults(agent: AgentConfig, checks: Checks) -> list[Fault]:
+    if checks.known_bots is None:
+        return []
+    if agent.bot not in checks.known_bots:
+        cure = suggest(agent.bot, checks.known_bots, f"add bots/{agent.bot}.py, or choose one of")
+        return [Fault(("bot",), f"there is no bot {agent.bot!r}", cure)]
+    model = checks.known_bots[agent.bot]
+    if model is None:
+        if agent.settings:
+            return [Fault(("settings",), f"the bot {agent.bot!r} takes no settings", "remove this section")]
+        return []
+    try:
+        model.model_validate(agent.settings)
+    except ValidationError as error:
+        faults = [_fault(model, line) for line in error.errors()]
+        return [Fault(("settings", *fault.path), fault.message, fault.cure) for fault in faults]
+    return []
+
+
+def _dotted_faults(agent: AgentConfig, checks: Checks) -> list[Fault]:
+    faults: list[Fault] = []
+    for position, stage in enumerate(agent.pipeline.stages):
+        if stage.is_named or checks.check_dotted is None:
+            continue
+        wrong = checks.check_dotted(stage.name)
+        if wrong is not None:
+            faults.append(Fault(("pipeline", position), wrong, "name an importable module.Class, or one of the stages"))
+    return faults
+
+
+def _fault(model: type[BaseModel], error: ErrorDetails) -> Fault:
+    """Translate one of Pydantic's errors, with the nearest name for an unknown field and the sign for a number."""
+    path = error["loc"]
+    if error["type"] == "extra_forbidden":
+        return Fault(path, "unknown field", suggest(str(path[-1]), _names_at(model, path[:-1]), "fields are"))
+    message, cure = describe(error)
+    if path[:1] == ("numbers",) and type(error["input"]) is int:
+        cure = f'put it in quotes, with the plus sign: "+{error["input"]}"'
+    return Fault(path, message, cure)
+
+
+def _names_at(model: type[BaseModel], path: tuple[str | int, ...]) -> list[str]:
+    """Return the field names of the model that `path` leads to; none where they cannot be known."""
+    here: type[BaseModel] | None = model
+    for part in path:
+        if here is PipelineDefinition:
+            here = Stage
+        elif here is Stage:
+            here = STAGES.get(str(part))
+        elif here is not None and part in here.model_fields:
+            here = _model_in(here.model_fields[str(part)].annotation)
+    # A key of a dict or a list's position leaves `here` alone: the model of its values was found one step before.
+    return [name for name in here.model_fields if name != "name" or here is not AgentConfig] if here else []
+
+
+def _model_in(annotation: object) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for argument in get_args(annotation) if (found := _model_in(argument))), None)
+
+
+def _dotted(path: tuple[str | int, ...]) -> str:
+    text = ""
+    for part in path:
+        if part == "[key]":  # Pydantic's mark for "the key itself, not its value"
+            continue
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text

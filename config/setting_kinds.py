@@ -1,0 +1,126 @@
+"""The kinds of value that a setting can be, each checked with the cure in its message."""
+
+import ipaddress
+import re
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+
+from config.wording import problem, shown
+
+LOG_LEVELS = ("TRACE", "DEBUG", "INFO", "SUCCESS", "WARNING", "ERROR", "CRITICAL")
+# Bare PostgreSQL and SQLite URLs, as hosting providers hand them out, get the asynchronous drivers that are installed.
+_DRIVERS = {
+    "postgres": "postgresql+psycopg",
+    "postgresql": "postgresql+psycopg",
+    "postgresql+psycopg": "postgresql+psycopg",
+    "sqlite": "sqlite+aiosqlite",
+    "sqlite+aiosqlite": "sqlite+aiosqlite",
+}
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether `host` (a name or an IP address, IPv6 with or without brackets) can only mean this machine."""
+    name = host.strip("[]").rstrip(".").lower()
+    if name == "localhost" or name.endswith(".localhost"):  # RFC 6761, section 6.3
+        return True
+    try:
+        address = ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return (mapped or address).is_loopback
+
+
+def _web_url(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        is_sound = bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:  # brackets that do not match, a port that is no number
+        is_sound, parts = False, urlsplit("")
+    if parts.scheme not in ("http", "https") or not is_sound or re.search(r"\s", url):
+        raise problem(f"must be a URL such as https://voice.example.com (got {shown(url)})")
+    if parts.username is not None or parts.query or parts.fragment:
+        # The value is not repeated: what stands before an @ is a password.
+        raise problem("must be a plain URL", "leave out user name, '?...' and '#...'")
+    return url.rstrip("/")
+
+
+def _https_url(url: str) -> str:
+    if urlsplit(_web_url(url)).scheme != "https":
+        raise problem(f"must begin with https:// (got {shown(url)})")
+    return url.rstrip("/")
+
+
+def _api_url(url: str) -> str:
+    parts = urlsplit(_web_url(url))
+    if parts.scheme != "https" and not is_loopback(parts.hostname or ""):
+        raise problem(f"must begin with https://, because it carries credentials (got {shown(url)})")
+    return url.rstrip("/")
+
+
+def _database_url(url: str) -> str:
+    scheme, separator, rest = url.partition("://")
+    if not separator or scheme not in _DRIVERS:
+        # The value is not repeated: it holds a password.
+        raise problem("must be a PostgreSQL or SQLite URL", "write postgresql://user:password@host/name")
+    return f"{_DRIVERS[scheme]}://{rest}"
+
+
+def _redis_url(url: str) -> str:
+    if not url.startswith(("redis://", "rediss://", "unix://")):
+        raise problem("must begin with redis://, rediss:// or unix://")
+    return url
+
+
+def _sid(prefix: str) -> AfterValidator:
+    def check(sid: str) -> str:
+        if not re.fullmatch(rf"{prefix}[0-9a-fA-F]{{32}}", sid):
+            raise problem(
+                f"must be {prefix} and 32 hexadecimal digits (got {shown(sid)})", "copy it from Twilio's console"
+            )
+        return sid
+
+    return AfterValidator(check)
+
+
+def _file(path: Path) -> Path:
+    if not path.is_file():
+        raise problem(f"must be an existing file (got {shown(str(path))})")
+    return path
+
+
+def _log_level(name: str) -> str:
+    if name.upper() not in LOG_LEVELS:
+        raise problem(f"must be one of {', '.join(LOG_LEVELS)} (got {shown(name)})")
+    return name.upper()
+
+
+def _port(value: object) -> object:
+    if isinstance(value, str) and value.startswith("tcp://"):
+        # https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
+        raise problem("was set by Kubernetes for a Service named trunkline", "set enableServiceLinks: false on the pod")
+    return value
+
+
+def number_in_text(value: object) -> object:
+    """Return the int that a text of digits means, anything else as it is: Literal[8000] does not read "8000"."""
+    return int(value) if isinstance(value, str) and value.isascii() and value.isdigit() else value
+
+
+Port = Annotated[int, BeforeValidator(_port)]
+WebUrl = Annotated[str, AfterValidator(_web_url)]
+"""http or https, without user name, query or fragment; a trailing slash is cut off."""
+HttpsUrl = Annotated[str, AfterValidator(_https_url)]
+ApiUrl = Annotated[str, AfterValidator(_api_url)]
+"""https, or http on this machine."""
+DatabaseUrl = Annotated[str, AfterValidator(_database_url)]
+"""PostgreSQL or SQLite, with the asynchronous driver named."""
+RedisUrl = Annotated[str, AfterValidator(_redis_url)]
+ExistingFile = Annotated[Path, AfterValidator(_file)]
+LogLevel = Annotated[str, AfterValidator(_log_level)]
+Secret = Annotated[SecretStr, Field(min_length=1)]
+AccountSid = Annotated[str, _sid("AC")]
+ApiKeySid = Annotated[str, _sid("SK")]

@@ -1,0 +1,223 @@
+"""Every environment variable, its unit and its default. Nothing else in the project reads the environment."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+from pydantic import Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails, InitErrorDetails
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+
+from config.errors import ConfigError, SettingProblem
+from config.setting_kinds import (
+    LOG_LEVELS,
+    AccountSid,
+    ApiKeySid,
+    ApiUrl,
+    DatabaseUrl,
+    ExistingFile,
+    HttpsUrl,
+    LogLevel,
+    Port,
+    RedisUrl,
+    Secret,
+    WebUrl,
+    is_loopback,
+)
+from config.wording import describe, problem
+
+
+def _default_database_url(values: dict[str, Any]) -> str:
+    return f"sqlite+aiosqlite:///{values['data_dir']}/trunkline.db"
+
+
+class Settings(BaseSettings):
+    """What the operator decides about the whole server, frozen. Build it with `Settings.load()`.
+
+    A field is read from `TRUNKLINE_<FIELD>`, except for the keys of other companies, which keep those companies' names.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="TRUNKLINE_",
+        env_ignore_empty=True,
+        validate_by_name=True,
+        validate_by_alias=True,
+        frozen=True,
+        extra="ignore",
+        allow_inf_nan=False,
+    )
+
+    host: str = Field(default="127.0.0.1", description="Address to listen on; 0.0.0.0 is every address of the machine.")
+    port: Port = Field(default=7860, ge=0, le=65_535, description="TCP port to listen on; 0 takes a free one.")
+    public_base_url: WebUrl | None = Field(
+        default=None, description="Where Twilio reaches this server, for example https://voice.example.com."
+    )
+    processes: int | None = Field(
+        default=None, ge=1, description="Server processes; unset: as many as suit the machine."
+    )
+    max_calls: int = Field(default=100, ge=1, description="Calls at once; one more hears a polite busy.")
+    log_level: LogLevel = Field(default="INFO", description=f"One of {', '.join(LOG_LEVELS)}.")
+    playground_secret: Secret | None = Field(
+        default=None, description="Opens /playground and /metrics when the server can be reached from outside."
+    )
+
+    google_api_key: Secret | None = Field(
+        default=None, validation_alias="GOOGLE_API_KEY", description="Gemini API key; unset: a stand-in speaks."
+    )
+    gemini_base_url: HttpsUrl | None = Field(default=None, description="Gemini endpoint, https; unset: Google's.")
+    gemini_ca_file: ExistingFile | None = Field(
+        default=None, description="PEM file of the certificate authority behind that endpoint."
+    )
+
+    twilio_account_sid: AccountSid | None = Field(
+        default=None, validation_alias="TWILIO_ACCOUNT_SID", description="Twilio account."
+    )
+    twilio_auth_token: Secret | None = Field(
+        default=None,
+        validation_alias="TWILIO_AUTH_TOKEN",
+        description="Checks that requests come from Twilio; needed as soon as the server can be reached from outside.",
+    )
+    twilio_api_key_sid: ApiKeySid | None = Field(
+        default=None,
+        validation_alias="TWILIO_API_KEY_SID",
+        description="Twilio API key, for the calls we make to Twilio.",
+    )
+    twilio_api_key_secret: Secret | None = Field(
+        default=None, validation_alias="TWILIO_API_KEY_SECRET", description="The secret of that API key."
+    )
+    twilio_api_base: ApiUrl | None = Field(default=None, description="Twilio's REST API; unset: Twilio's own.")
+    daily_api_key: Secret | None = Field(
+        default=None, validation_alias="DAILY_API_KEY", description="Daily API key; adds Daily rooms to the playground."
+    )
+    daily_api_base: ApiUrl = Field(default="https://api.daily.co/v1", description="Daily's REST API.")
+
+    agents_dir: Path = Field(default=Path("config/agents"), description="Folder of agents, one YAML file each.")
+    bots_dir: Path = Field(default=Path("bots"), description="Folder of bots, one Python file each.")
+    data_dir: Path = Field(
+        default=Path("data"), description="Folder of recordings, the SQLite file and our own secret."
+    )
+    database_url: DatabaseUrl = Field(
+        default_factory=_default_database_url,
+        repr=False,
+        description="PostgreSQL or SQLite URL; unset: trunkline.db in the data folder.",
+    )
+    redis_url: RedisUrl | None = Field(default=None, repr=False, description="Redis URL; unset: no Redis.")
+
+    stream_start_timeout_secs: float = Field(
+        default=5.0, gt=0, description="A media socket that has not said start by then is closed; seconds."
+    )
+    stream_token_ttl_secs: int = Field(
+        default=60, ge=1, description="How long the token that ties a media socket to its webhook is good; seconds."
+    )
+    database_wait_secs: float = Field(
+        default=30, ge=0, description="How long to wait for the database at start; seconds."
+    )
+
+    @classmethod
+    def load(cls, *, env_file: Path | None = Path(".env"), **overrides: Any) -> Self:
+        """Read the environment, then `env_file` for what it lacks; `overrides`, by field name, go before both.
+
+        Raises:
+            ConfigError: one line per setting that cannot be used.
+        """
+        unknown = [SettingProblem(name, "is not a setting") for name in overrides if name not in cls.model_fields]
+        if unknown:
+            raise ConfigError(unknown)
+        try:
+            return cls(_env_file=env_file, _env_file_encoding="utf-8", **overrides)  # pyright: ignore[reportCallIssue]
+        except ValidationError as error:
+            # A default that was never worked out, because the value it is made of is wrong, is no problem of its own.
+            lines = [line for line in error.errors() if line["type"] != "default_factory_not_called"]
+            raise ConfigError(_problem(line) for line in lines) from error
+        except (SettingsError, UnicodeDecodeError, OSError) as error:
+            raise ConfigError([SettingProblem(str(env_file), f"cannot be read ({error})")]) from error
+
+    @property
+    def is_loopback_bind(self) -> bool:
+        """The server listens where only this machine can reach it."""
+        return is_loopback(self.host)
+
+    @property
+    def is_public_url_loopback_or_unset(self) -> bool:
+        """No address that others could use has been announced."""
+        return self.public_base_url is None or is_loopback(urlsplit(self.public_base_url).hostname or "")
+
+    @property
+    def may_run_open(self) -> bool:
+        """Nobody else can reach the server, so it may work without an auth token and a playground secret."""
+        return self.is_loopback_bind and self.is_public_url_loopback_or_unset
+
+    @property
+    def is_playground_on(self) -> bool:
+        """The playground needs a secret as soon as others can reach the server."""
+        return self.may_run_open or self.playground_secret is not None
+
+    @property
+    def effective_public_base_url(self) -> str:
+        """`public_base_url`, or else the address we listen on as this machine reaches it; no trailing slash."""
+        if self.public_base_url is not None:
+            return self.public_base_url
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host.strip("[]"), self.host.strip("[]"))
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+
+    @property
+    def stream_base_url(self) -> str:
+        """The same address for media sockets: ws:// or wss://."""
+        return "ws" + self.effective_public_base_url.removeprefix("http")
+
+    @property
+    def uses_emulator(self) -> bool:
+        """There is neither a Gemini key nor another endpoint, so a stand-in has to speak."""
+        return self.google_api_key is None and self.gemini_base_url is None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        faults: list[InitErrorDetails] = []
+        if not self.may_run_open and self.twilio_auth_token is None:
+            why = "TRUNKLINE_PUBLIC_BASE_URL is public" if self.is_loopback_bind else f"TRUNKLINE_HOST={self.host}"
+            error = problem(
+                f"must be set, because others can reach this server ({why})",
+                "copy it from Twilio's console, or listen on 127.0.0.1 without a public URL",
+            )
+            faults.append(InitErrorDetails(type=error, loc=("twilio_auth_token",), input=None))
+        if self.twilio_api_key_sid is not None and self.twilio_api_key_secret is None:
+            error = problem("must be set too, because TWILIO_API_KEY_SID is", "set both, or neither of them")
+            faults.append(InitErrorDetails(type=error, loc=("twilio_api_key_secret",), input=None))
+        if self.twilio_api_key_secret is not None and self.twilio_api_key_sid is None:
+            error = problem("must be set too, because TWILIO_API_KEY_SECRET is", "set both, or neither of them")
+            faults.append(InitErrorDetails(type=error, loc=("twilio_api_key_sid",), input=None))
+        if faults:
+            raise ValidationError.from_exception_data("Settings", faults)
+        return self
+
+
+def environment_name(field: str) -> str:
+    """Return the environment variable of a field of Settings."""
+    alias = Settings.model_fields[field].validation_alias
+    return alias if isinstance(alias, str) else f"TRUNKLINE_{field.upper()}"
+
+
+def lend_environment(values: Mapping[str, str]) -> None:
+    """Put values into the process's environment for others' code to read; what is set there already stays.
+
+    SSL_CERT_FILE alone is replaced: what it named before is part of the new file.
+    """
+    for name, value in values.items():
+        if name == "SSL_CERT_FILE":
+            os.environ[name] = value
+        else:
+            os.environ.setdefault(name, value)
+
+
+def is_secret(field: str) -> bool:
+    """Return whether the field's value must never be shown."""
+    return "SecretStr" in str(Settings.model_fields[field].annotation) or not Settings.model_fields[field].repr
+
+
+def _problem(line: ErrorDetails) -> SettingProblem:
+    key = str(line["loc"][0]) if line["loc"] else ""
+    field = next((name for name in Settings.model_fields if key in (name, environment_name(name))), None)
+    message, cure = describe(line, is_secret=field is not None and is_secret(field))
+    return SettingProblem(environment_name(field) if field else key, f"{message}; {cure}" if cure else message)

@@ -1,0 +1,51 @@
+"""From an accepted voice to a running call: finds the agent's bot, makes the transport, runs it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from fastapi import WebSocket
+from loguru import logger
+
+from config.agent import AgentConfig
+from pipelines.guest import AnyBot, GuestBot, run_guest
+from pipelines.live import LiveCalls
+from pipelines.run import CallServices, run_call
+from pipelines.transports import CallTransport, phone_transport
+from telephony.media_stream import MediaStream, Start
+from transcripts.call import Call, EndReason
+from transcripts.log import LogWriter
+
+
+@dataclass(frozen=True)
+class Answering:
+    """Runs the calls that `live` has admitted."""
+
+    bots: Mapping[str, AnyBot]
+    live: LiveCalls
+    log_writer: LogWriter
+    services: CallServices
+
+    async def run_stream(self, websocket: WebSocket, start: Start, call: Call, agent: AgentConfig) -> EndReason:
+        """Run a phone call on its media socket, accepted and with `start` read. Returns why it ended."""
+        bot = self.bots.get(agent.bot)
+        if isinstance(bot, GuestBot):
+            live = self.live.get(call.call_id)
+            if live is None:
+                raise RuntimeError(f"call {call.call_id} was not admitted")
+            return await run_guest(bot, call, agent, websocket, start, self.log_writer.open(call.call_id), live)
+        return await self.run_voice(phone_transport(websocket, MediaStream.after(start)), call, agent)
+
+    async def run_voice(self, voice: CallTransport, call: Call, agent: AgentConfig) -> EndReason:
+        """Run a call on any transport. Returns why it ended."""
+        bot, log = self.bots.get(agent.bot), self.log_writer.open(call.call_id)
+        live = self.live.get(call.call_id)
+        if live is None:
+            raise RuntimeError(f"call {call.call_id} was not admitted")
+        if bot is None or isinstance(bot, GuestBot):
+            # A bot removed since the agents were checked, or a phone bot asked for in the browser.
+            logger.error("agent {} names a bot that cannot take this call: {}", agent.name, agent.bot)
+            log.finish(EndReason.FAILED)
+            return EndReason.FAILED
+        if not voice.line.clock.is_held:
+            voice.line.clock.start()
+        return await run_call(call, agent, bot, voice.transport, voice.line, log, self.services, live)

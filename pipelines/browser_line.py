@@ -1,0 +1,117 @@
+"""A browser as a line: its offer is answered, its microphone and loudspeaker become a transport.
+
+Imported only when a browser calls, by `pipelines.transports`: the WebRTC libraries take seconds to load, and a server
+that only answers phones never needs them.
+"""
+
+import asyncio
+from typing import Any
+
+from aiortc import RTCPeerConnection
+from aiortc.exceptions import InvalidAccessError, InvalidStateError
+from pipecat.frames.frames import InputAudioRawFrame
+from pipecat.transports.base_transport import TransportParams
+from pipecat.transports.smallwebrtc.connection import SmallWebRTCConnection
+from pipecat.transports.smallwebrtc.transport import (
+    SmallWebRTCInputTransport,
+    SmallWebRTCOutputTransport,
+    SmallWebRTCTransport,
+)
+
+from pipelines.line import CallLine
+from pipelines.line_taps import AgentTap, CallerTap
+
+_LOST_AFTER_MS = 3000.0
+"""A browser that closes its end says so while its microphone still sends; one that was lost (crash, cable) has been
+silent for about 30 s by the time WebRTC gives up on it (RFC 7675, six unanswered checks)."""
+
+
+class _Input(CallerTap, SmallWebRTCInputTransport):
+    last_audio_ms = 0.0
+
+    async def push_audio_frame(self, frame: InputAudioRawFrame) -> None:
+        self.last_audio_ms = self.line.clock.now_ms
+        await super().push_audio_frame(frame)
+
+
+class _Output(AgentTap, SmallWebRTCOutputTransport):
+    pass
+
+
+class BrowserTransport(SmallWebRTCTransport):
+    """Pipecat's WebRTC transport, with a line that knows a hang-up from a lost connection."""
+
+    def __init__(self, connection: SmallWebRTCConnection, line: CallLine) -> None:
+        """Take a connection whose offer was answered, and the line to tell."""
+        params = TransportParams(
+            audio_in_enabled=True,
+            audio_out_enabled=True,
+            audio_in_sample_rate=line.caller_hz,
+            audio_out_sample_rate=line.agent_hz,
+            audio_out_end_silence_secs=0,
+        )
+        super().__init__(connection, params)
+        self._line = line
+        self._incoming = _Input(self._client, params)
+        outgoing = _Output(self._client, params)
+        self._incoming.line = outgoing.line = line
+        self._input, self._output = self._incoming, outgoing
+
+    async def _on_client_disconnected(self, webrtc_connection: SmallWebRTCConnection) -> None:
+        if self._line.clock.now_ms - self._incoming.last_audio_ms < _LOST_AFTER_MS:
+            self._line.is_hung_up = True
+        await super()._on_client_disconnected(webrtc_connection)  # pyright: ignore[reportUnknownMemberType]
+
+
+class _Connection(SmallWebRTCConnection):
+    """A connection without pictures, which does not warn that there are none."""
+
+    def video_input_track(self) -> None:
+        """Return that there is no camera."""
+
+    def screen_video_input_track(self) -> None:
+        """Return that no screen is shared."""
+
+
+class WebRtcPeer:
+    """A browser at the other end of a peer connection."""
+
+    def __init__(self) -> None:
+        """Make a peer without ICE servers: browser and server must reach each other directly."""
+        self.connection = _Connection()
+        self._changed = asyncio.Event()
+
+    @property
+    def _pc(self) -> RTCPeerConnection:
+        return self.connection.pc
+
+    async def answer(self, sdp: str, kind: str) -> str:
+        """Take the browser's session description, return ours. Raises ValueError for what is none, or has no audio."""
+        self._pc.on("connectionstatechange", self._on_change)
+        try:
+            await self.connection.initialize(sdp, kind)
+        except (InvalidAccessError, InvalidStateError, ValueError, KeyError, IndexError, AttributeError) as error:
+            # aiortc parses by splitting: what it raises for a wrong text is whatever the split ran into.
+            raise ValueError(f"the session description cannot be used: {error}") from error
+        answer: dict[str, Any] | None = self.connection.get_answer()
+        if answer is None or not any(transceiver.kind == "audio" for transceiver in self._pc.getTransceivers()):
+            raise ValueError("the session description offers no audio")
+        return str(answer["sdp"])
+
+    async def wait_connected(self, timeout_secs: float) -> bool:
+        """Wait until audio can flow. False when the browser did not come, or left again, in that time."""
+        try:
+            async with asyncio.timeout(timeout_secs):
+                while self._pc.connectionState not in ("connected", "failed", "closed"):
+                    self._changed.clear()
+                    await self._changed.wait()
+        except TimeoutError:
+            return False
+        return self._pc.connectionState == "connected"
+
+    async def close(self) -> None:
+        """Close the connection; the browser notices at once."""
+        await self.connection.disconnect()
+
+    def _on_change(self) -> None:
+        self._changed.set()

@@ -1,0 +1,91 @@
+"""One call's line: what is heard and said on it, told to whoever keeps a record of it.
+
+Told by plain calls from the transport at the moment of sending or receiving, not by frames: frames behind the output
+are dropped when the caller interrupts, and what was already sent must not be forgotten.
+"""
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from pipelines.clock import CallClock
+from pipelines.playout import Playout
+
+
+class LineListener(Protocol):
+    """Hears everything on a line. Times are ms of call time; audio is PCM16 mono at the line's rates."""
+
+    def caller_audio(self, at_ms: float, pcm: bytes) -> None:
+        """Audio from the caller whose first sample was spoken at `at_ms`."""
+        ...
+
+    def agent_audio(self, at_ms: float, pcm: bytes) -> None:
+        """Audio sent to the caller, whose first sample will be heard at `at_ms`."""
+        ...
+
+    def agent_text(self, text: str) -> None:
+        """Words whose audio follows in the next `agent_audio`."""
+        ...
+
+    def agent_finished(self) -> None:
+        """All of an utterance has been sent; it may still be playing."""
+        ...
+
+    def agent_cut(self, at_ms: float) -> None:
+        """The caller interrupted: audio after `at_ms` is never heard."""
+        ...
+
+    def digit(self, at_ms: float, digit: str) -> None:
+        """The caller pressed a key."""
+        ...
+
+
+@dataclass
+class CallLine:
+    """The line of one call.
+
+    Attributes:
+        caller_hz: Sample rate of the caller's audio as it enters the pipeline.
+        agent_hz: Sample rate of the agent's audio as it leaves.
+        is_hung_up: Whether the far end said that the call is over (Twilio's `stop`), as against a lost socket.
+    """
+
+    clock: CallClock
+    caller_hz: int
+    agent_hz: int
+    playout: Playout = field(default_factory=Playout)
+    listeners: list[LineListener] = field(default_factory=list[LineListener])
+    is_hung_up: bool = False
+    malformed_messages: int = 0
+
+    def caller_audio(self, at_ms: float, pcm: bytes) -> None:
+        """Tell of audio from the caller."""
+        for listener in self.listeners:
+            listener.caller_audio(at_ms, pcm)
+
+    def agent_audio(self, pcm: bytes) -> None:
+        """Tell of audio that is being sent now."""
+        at_ms = self.playout.send(self.clock.now_ms, len(pcm) / 2 / self.agent_hz * 1000)
+        for listener in self.listeners:
+            listener.agent_audio(at_ms, pcm)
+
+    def agent_text(self, text: str) -> None:
+        """Tell of words whose audio follows."""
+        for listener in self.listeners:
+            listener.agent_text(text)
+
+    def agent_finished(self) -> None:
+        """Tell that an utterance has been sent to its end."""
+        for listener in self.listeners:
+            listener.agent_finished()
+
+    def agent_cut(self) -> None:
+        """Tell that what was sent but not yet heard is taken back."""
+        at_ms = self.playout.clear(self.clock.now_ms)
+        for listener in self.listeners:
+            listener.agent_cut(at_ms)
+
+    def digit(self, digit: str) -> None:
+        """Tell of a key press."""
+        at_ms = self.clock.now_ms
+        for listener in self.listeners:
+            listener.digit(at_ms, digit)

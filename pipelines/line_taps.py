@@ -1,0 +1,77 @@
+"""Taps for transports that pace by themselves (WebRTC, Daily): they tell the line what passes, as the phone does."""
+
+from pipecat.frames.frames import (
+    AggregatedTextFrame,
+    BotStoppedSpeakingFrame,
+    Frame,
+    InputAudioRawFrame,
+    InterruptionFrame,
+    OutputAudioRawFrame,
+    TTSTextFrame,
+)
+from pipecat.processors.frame_processor import FrameDirection
+from pipecat.transports.base_input import BaseInputTransport
+from pipecat.transports.base_output import BaseOutputTransport
+
+from pipelines.line import CallLine
+
+_GAP_MS = 200.0
+"""Audio that comes this much later or earlier than its samples say was preceded by a pause, not by jitter."""
+
+
+def spoken_text(frame: Frame) -> str | None:
+    """The words whose audio follows this frame, or None.
+
+    A speech-to-speech model sends them in pieces with its audio. A synthesizer announces a whole segment before its
+    audio and repeats it afterwards, under the segment's id; only the announcement is in time for an interruption.
+    """
+    if isinstance(frame, TTSTextFrame):
+        return frame.text if frame.segment_id is None else None
+    if isinstance(frame, AggregatedTextFrame) and frame.will_be_spoken:
+        return f"{frame.text} "
+    return None
+
+
+class CallerTap(BaseInputTransport):
+    """Tells of the caller's audio, placed by its samples: these transports carry no time stamps of the call."""
+
+    line: CallLine
+    _heard_ms: float | None = None
+
+    async def push_audio_frame(self, frame: InputAudioRawFrame) -> None:
+        """Tell, then let the transport go on."""
+        duration_ms = len(frame.audio) / 2 / frame.sample_rate * 1000
+        began_ms = max(0.0, self.line.clock.now_ms - duration_ms)
+        at_ms = self._heard_ms if self._heard_ms is not None else began_ms
+        if abs(began_ms - at_ms) > _GAP_MS:
+            at_ms = began_ms
+        self._heard_ms = at_ms + duration_ms
+        self.line.caller_audio(at_ms, frame.audio)
+        await super().push_audio_frame(frame)
+
+
+class AgentTap(BaseOutputTransport):
+    """Tells of the agent's audio and words as they are sent."""
+
+    line: CallLine
+
+    async def write_audio_frame(self, frame: OutputAudioRawFrame) -> bool:
+        """Tell, then let the transport send and pace."""
+        self.line.agent_audio(frame.audio)
+        return await super().write_audio_frame(frame)
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        """At an interruption the transport stops first, then the line is told."""
+        await super().process_frame(frame, direction)
+        if isinstance(frame, InterruptionFrame):
+            self.line.agent_cut()
+
+    async def push_frame(self, frame: Frame, direction: FrameDirection = FrameDirection.DOWNSTREAM) -> None:
+        """Tell of words, and of an utterance's end, in order with their audio."""
+        if direction is FrameDirection.DOWNSTREAM:
+            text = spoken_text(frame)
+            if text is not None:
+                self.line.agent_text(text)
+            elif isinstance(frame, BotStoppedSpeakingFrame):
+                self.line.agent_finished()
+        await super().push_frame(frame, direction)

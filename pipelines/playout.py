@@ -1,0 +1,67 @@
+"""What the far end has really played: a model of its play-out buffer, corrected by the marks it returns.
+
+Twilio queues what it is sent and plays it in real time; a `mark` comes back when all audio queued before it has been
+played; `clear` empties the queue. No I/O and no clock here: time, in ms of call time, is always an argument.
+"""
+
+from collections import deque
+
+_SKEW_WINDOW = 8
+"""How many returned marks the round-trip estimate looks back on. The least of them is used: a busy event loop can
+only make a mark look later than it was, never earlier."""
+
+_LOST_MARK_MS = 1000.0
+"""A mark this overdue is not waited for any longer."""
+
+
+class Playout:
+    """The far end's buffer, as far as it can be known from here."""
+
+    def __init__(self, delay_ms: float = 0.0) -> None:
+        """Begin with an empty buffer; `delay_ms` is taken for the skew until a mark came back."""
+        self._end_ms = 0.0
+        self._delay_ms = delay_ms
+        self._marks: dict[str, float] = {}
+        self._skews: deque[float] = deque(maxlen=_SKEW_WINDOW)
+
+    @property
+    def skew_ms(self) -> float:
+        """Our send to its play to our receipt, beyond the audio itself; a guess until a mark came back."""
+        return min(self._skews, default=self._delay_ms)
+
+    @property
+    def end_ms(self) -> float:
+        """When all audio sent so far will have been played."""
+        return self._end_ms
+
+    def send(self, now_ms: float, duration_ms: float) -> float:
+        """Queue `duration_ms` of audio; returns when its first sample is played."""
+        start_ms = max(now_ms + self.skew_ms, self._end_ms)
+        self._end_ms = start_ms + duration_ms
+        return start_ms
+
+    def expect_mark(self, name: str) -> None:
+        """Note a mark sent behind all audio queued so far."""
+        self._marks[name] = self._end_ms - self.skew_ms
+
+    def return_mark(self, name: str, now_ms: float) -> bool:
+        """Take in a mark; returns False for one that was never sent or was already returned."""
+        expected_ms = self._marks.pop(name, None)
+        if expected_ms is None:
+            return False
+        self._skews.append(max(0.0, now_ms - expected_ms))
+        return True
+
+    def clear(self, now_ms: float) -> float:
+        """Empty the buffer; returns up to when audio was heard (never later than what had been queued)."""
+        cut_ms = min(now_ms + self.skew_ms, self._end_ms)
+        self._end_ms = min(self._end_ms, cut_ms)
+        # Twilio returns every pending mark at once now: they say nothing of what was played.
+        self._marks.clear()
+        return cut_ms
+
+    def is_done(self, now_ms: float) -> bool:
+        """Whether everything sent has been played, confirmed by marks where marks are used."""
+        if now_ms < self._end_ms:
+            return False
+        return not self._marks or now_ms > self._end_ms + _LOST_MARK_MS

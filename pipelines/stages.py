@@ -1,0 +1,277 @@
+"""From an agent's list of stages to the processors of one call's pipeline: one table, name -> builder."""
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from google.genai import Client
+from loguru import logger
+from pipecat.frames.frames import Frame, InputTextRawFrame, LLMRunFrame, TTSSpeakFrame
+from pipecat.processors.aggregators.llm_context import LLMContext
+from pipecat.processors.aggregators.llm_response_universal import LLMContextAggregatorPair, LLMUserAggregatorParams
+from pipecat.processors.frame_processor import FrameProcessor
+from pipecat.services.llm_service import LLMService
+from pipecat.services.tts_service import TTSService
+from pipecat.transports.base_transport import BaseTransport
+from pipecat.turns.user_start import TranscriptionUserTurnStartStrategy, VADUserTurnStartStrategy
+from pipecat.turns.user_stop import SpeechTimeoutUserTurnStopStrategy
+from pipecat.turns.user_turn_strategies import UserTurnStrategies
+
+from config.agent import AgentConfig, Phrases
+from config.pipeline import GeminiLive as GeminiLiveSettings
+from config.pipeline import SileroVad, Stage
+from pipelines.caller_words import CallerWords
+from pipelines.gemini_live import GeminiLive
+from pipelines.line import CallLine
+from pipelines.phone_voice import PhoneVoice
+from pipelines.recorder import Recorder
+from pipelines.scribe import Scribe
+from pipelines.tools import Bot
+from pipelines.voice_activity import VoiceActivity, VoiceSettings
+from transcripts.call import Call
+from transcripts.recordings import RecordingWriter
+
+
+class CannotBuildPipeline(Exception):
+    """This agent's pipeline cannot be built."""
+
+
+@dataclass
+class Assembly:
+    """One call's pipeline while it is put together, and what it turned out to have.
+
+    Attributes:
+        gemini: The process's Gemini client; None when neither key nor endpoint is set.
+        recording: Where the recording goes; None when this call is not recorded.
+    """
+
+    call: Call
+    agent: AgentConfig
+    bot: Bot
+    transport: BaseTransport
+    line: CallLine
+    scribe: Scribe
+    gemini: Client | None
+    recording: RecordingWriter | None
+    on_model_lost: Callable[[], None]
+    processors: list[FrameProcessor] = field(default_factory=list[FrameProcessor])
+    has_voice_activity: bool = False
+    llm: LLMService[Any] | None = None
+    tts: TTSService | None = None
+    aggregators: LLMContextAggregatorPair | None = None
+
+    @property
+    def instructions(self) -> str:
+        """What the model is told: the agent's instructions, then the bot's own hints."""
+        text = self.agent.render(self.agent.instructions, self.call.variables)
+        return "\n\n".join(filter(None, [text.strip(), self.bot.hints.strip()]))
+
+    @property
+    def greeting(self) -> str:
+        """The first sentence of the call, with the recording announced where the agent does so."""
+        spoken = [self.agent.render(self.agent.greeting, self.call.variables)]
+        recording = self.agent.recording
+        if recording.enabled and recording.consent == "announce":
+            spoken.append(self.agent.render(recording.announcement, self.call.variables))
+        return " ".join(filter(None, spoken))
+
+    @property
+    def phrases(self) -> Phrases:
+        """The agent's phrases, with this call's variables filled in."""
+        spoken = {name: self.agent.render(text, self.call.variables) for name, text in self.agent.phrases}
+        return self.agent.phrases.model_copy(update=spoken)
+
+    @property
+    def is_realtime(self) -> bool:
+        """Whether one model hears and speaks, as against recognizer, text model and synthesizer in a row."""
+        return isinstance(self.llm, GeminiLive)
+
+    async def say(self, sentence: str) -> bool:
+        """Have the agent say exactly this; False when nothing in this pipeline can."""
+        frame: Frame
+        if self.is_realtime and self.llm is not None:
+            frame = InputTextRawFrame(text=f'Say exactly this to the caller, and nothing else: "{sentence}"')
+            await self.llm.queue_frame(frame)
+        elif self.tts is not None:
+            await self.tts.queue_frame(TTSSpeakFrame(sentence))
+        else:
+            return False
+        return True
+
+    def opening_frames(self) -> list[Frame]:
+        """What starts the conversation once the pipeline runs."""
+        if self.is_realtime:
+            return [LLMRunFrame()]
+        return [TTSSpeakFrame(self.greeting)] if self.tts is not None and self.greeting else []
+
+
+def assemble(assembly: Assembly) -> Assembly:
+    """Fill in the processors of `assembly`, stage by stage.
+
+    Raises:
+        CannotBuildPipeline: a stage lacks what it needs, with the sentence to tell the operator.
+    """
+    stages = assembly.agent.pipeline.stages
+    # The model is made first: what stands before it in the list depends on which kind it is.
+    models = {index: _make_model(stage, assembly) for index, stage in enumerate(stages) if stage.name not in _BUILDERS}
+    for index, stage in enumerate(stages):
+        if index in models:
+            assembly.processors += models[index]
+        else:
+            _BUILDERS[stage.name](stage, assembly)
+    if assembly.aggregators is not None:
+        assembly.processors.append(assembly.aggregators.assistant())
+    return assembly
+
+
+def _transport_input(_stage: Stage, assembly: Assembly) -> None:
+    assembly.processors.append(assembly.transport.input())
+
+
+def _silero_vad(stage: Stage, assembly: Assembly) -> None:
+    settings = SileroVad.model_validate(stage.settings)
+    voice = VoiceSettings(settings.start_secs, settings.stop_secs, settings.confidence, settings.min_volume)
+    assembly.processors.append(VoiceActivity(voice, assembly.scribe))
+    assembly.has_voice_activity = True
+
+
+class _TurnStop(SpeechTimeoutUserTurnStopStrategy):
+    """Pipecat's strategy without its advice to measure recognizers again for another `stop_secs`."""
+
+    def __init__(self, *, user_speech_timeout: float, wait_for_transcript: bool) -> None:
+        super().__init__(user_speech_timeout=user_speech_timeout, wait_for_transcript=wait_for_transcript)
+        self._stop_secs_warned = True
+
+
+def _user_turns(_stage: Stage, assembly: Assembly) -> None:
+    realtime = assembly.is_realtime
+    context = LLMContext()
+    if not realtime:
+        # A text model gets everything by its context; Gemini Live got it with its connection, and tools in the
+        # context would make it connect a second time.
+        context = LLMContext(
+            messages=[{"role": "system", "content": assembly.instructions}],
+            tools=assembly.bot.tools_for_call() or None,  # pyright: ignore[reportArgumentType]
+        )
+    elif assembly.greeting:
+        greeting = f'The caller is on the line. Greet with exactly this: "{assembly.greeting}"'
+        context.add_message({"role": "user", "content": greeting})
+    # The model's own ears decide when it is interrupted: two referees would cut it off twice.
+    start: list[Any] = [VADUserTurnStartStrategy(enable_interruptions=not realtime)]
+    if not realtime:
+        start.append(TranscriptionUserTurnStartStrategy())
+    stop = _TurnStop(user_speech_timeout=0.0 if realtime else 0.4, wait_for_transcript=not realtime)
+    assembly.aggregators = LLMContextAggregatorPair(
+        context,
+        user_params=LLMUserAggregatorParams(user_turn_strategies=UserTurnStrategies(start=start, stop=[stop])),
+        realtime_service_mode=realtime,
+    )
+    words = CallerWords(assembly.scribe, keys_as_text_input=realtime)
+    assembly.processors += [words, assembly.aggregators.user()]
+    if realtime:
+        assembly.processors.append(CallerWords(assembly.scribe, keys_as_text_input=True))
+
+
+def _transport_output(_stage: Stage, assembly: Assembly) -> None:
+    assembly.processors += [PhoneVoice(assembly.line.agent_hz), assembly.transport.output()]
+
+
+def _recorder(_stage: Stage, assembly: Assembly) -> None:
+    if assembly.recording is not None:
+        assembly.line.listeners.append(Recorder(assembly.recording))
+
+
+def _transcript(_stage: Stage, assembly: Assembly) -> None:
+    assembly.scribe.keeps_turns = True
+
+
+_BUILDERS: Mapping[str, Callable[[Stage, Assembly], None]] = {
+    "transport.input": _transport_input,
+    "silero_vad": _silero_vad,
+    "user_turns": _user_turns,
+    "transport.output": _transport_output,
+    "recorder": _recorder,
+    "transcript": _transcript,
+}
+
+
+def _gemini_live(stage: Stage, assembly: Assembly) -> FrameProcessor:
+    if assembly.gemini is None:
+        raise CannotBuildPipeline(
+            "gemini_live needs a model: set GOOGLE_API_KEY, or TRUNKLINE_GEMINI_BASE_URL for another endpoint"
+        )
+    return GeminiLive(
+        assembly.gemini,
+        GeminiLiveSettings.model_validate(stage.settings),
+        language=assembly.agent.language,
+        instructions=assembly.instructions,
+        tools=assembly.bot.tools_for_call(),
+        speaks_first=bool(assembly.greeting),
+        tool_timeout_secs=assembly.agent.limits.tool_timeout_secs,
+        scribe=assembly.scribe,
+        on_lost=assembly.on_model_lost,
+    )
+
+
+STAGE_NAMES = frozenset({*_BUILDERS, "gemini_live"})
+"""Every stage that can be built by name; a test holds it against `config.pipeline.STAGES`."""
+
+
+def _make_model(stage: Stage, assembly: Assembly) -> list[FrameProcessor]:
+    processor = _gemini_live(stage, assembly) if stage.name == "gemini_live" else _dotted(stage, assembly)
+    if isinstance(processor, LLMService):
+        assembly.llm = processor
+    elif isinstance(processor, TTSService):
+        assembly.tts = processor
+    return [processor]
+
+
+def _dotted(stage: Stage, assembly: Assembly) -> FrameProcessor:
+    found = find_class(stage.name)
+    arguments = {name: _rendered(value, assembly) for name, value in stage.settings.items()}
+    nested = arguments.get("settings")
+    settings_class = getattr(found, "Settings", None)
+    if isinstance(nested, dict) and callable(settings_class):
+        arguments["settings"] = settings_class(**nested)
+    try:
+        return found(**arguments)
+    except (TypeError, ValueError) as error:
+        raise CannotBuildPipeline(f"stage {stage.name} does not take these settings: {error}") from error
+
+
+def _rendered(value: Any, assembly: Assembly) -> Any:
+    if isinstance(value, str):
+        return assembly.agent.render(value, assembly.call.variables)
+    if isinstance(value, dict):
+        return {key: _rendered(item, assembly) for key, item in value.items()}  # pyright: ignore[reportUnknownVariableType]
+    return value
+
+
+def find_class(dotted: str) -> type[FrameProcessor]:
+    """Import the class that a dotted stage names.
+
+    Raises:
+        CannotBuildPipeline: there is no such class, or it is not a Pipecat `FrameProcessor`.
+    """
+    module_name, _, class_name = dotted.rpartition(".")
+    try:
+        found = getattr(importlib.import_module(module_name), class_name)
+    except (ImportError, AttributeError) as error:
+        raise CannotBuildPipeline(f"there is no class {dotted}: {error}") from error
+    if not (isinstance(found, type) and issubclass(found, FrameProcessor)):
+        raise CannotBuildPipeline(f"{dotted} is not a Pipecat FrameProcessor")
+    return found
+
+
+def check_dotted(dotted: str) -> str | None:
+    """Say what is wrong with a dotted stage name, for `agents check`; None when nothing is."""
+    try:
+        find_class(dotted)
+    except CannotBuildPipeline as error:
+        return str(error)
+    except Exception as error:
+        # Somebody else's module may raise anything while it is imported; that is what this check is for.
+        logger.opt(exception=error).debug("importing {} failed", dotted)
+        return f"importing {dotted} raised {type(error).__name__}: {error}"
+    return None

@@ -1,0 +1,121 @@
+"""What a bot is made of: its tools, the settings it reads from the agent's YAML, and what a tool may reach."""
+
+import functools
+import inspect
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from loguru import logger
+from pipecat.services.llm_service import FunctionCallParams
+from pydantic import BaseModel
+
+from config.agent import AgentConfig
+from pipelines.scribe import Scribe
+from transcripts.call import Call, EndReason
+from transcripts.records import Records
+
+Tool = Callable[..., Awaitable[None]]
+"""`async def tool(params: FunctionCallParams, day: str) -> None`: name, docstring and arguments are what the model
+sees; it answers through `params.result_callback({...})`."""
+
+
+class CallEnding(Protocol):
+    """How a tool brings the call to its end."""
+
+    def end_after_goodbye(self, reason: EndReason) -> None:
+        """End the call once what the agent says next (or is saying) was heard to its last word."""
+        ...
+
+
+@dataclass
+class CallResources:
+    """What a tool may reach through `resources(params)`.
+
+    Attributes:
+        settings: The agent's `settings:`, validated by the bot's own model; None for a bot without one.
+        records: The agent's own rows in the database, shared by all its calls.
+        state: The bot's memory of this one call.
+    """
+
+    call: Call
+    agent: AgentConfig
+    settings: BaseModel | None
+    records: Records
+    scribe: Scribe
+    ending: CallEnding
+    state: dict[str, Any] = field(default_factory=dict[str, Any])
+
+
+def resources(params: FunctionCallParams) -> CallResources:
+    """Return what the call of this tool may reach."""
+    found = params.app_resources
+    if not isinstance(found, CallResources):
+        raise TypeError("this tool was called outside a Trunkline call")
+    return found
+
+
+@dataclass(frozen=True)
+class Bot:
+    """Behaviour of an agent.
+
+    Attributes:
+        tools: Functions the model may call.
+        settings: A pydantic model for the agent's `settings:`; an agent of a bot without one may have none.
+        hints: Sentences added to the instructions of every agent of this bot.
+    """
+
+    tools: Sequence[Tool] = ()
+    settings: type[BaseModel] | None = None
+    hints: str = ""
+
+    def tools_for_call(self) -> list[Tool]:
+        """The tools, each watched: its calls, results and failures become events of the call."""
+        return [_watch(tool) for tool in self.tools]
+
+
+def _watch(tool: Tool) -> Tool:
+    name = tool.__name__
+
+    @functools.wraps(tool)
+    async def watched(params: FunctionCallParams, **arguments: Any) -> None:
+        desk = resources(params)
+        started_ms = desk.scribe.now_ms
+        desk.scribe.tools_running += 1
+        desk.scribe.event("tool.called", name=name, arguments=arguments)
+        answer = params.result_callback
+        answers: list[Any] = []
+
+        async def result_callback(result: Any, **options: Any) -> None:
+            answers.append(result)
+            took_ms = round(desk.scribe.now_ms - started_ms)
+            desk.scribe.event("tool.result", name=name, result=result, took_ms=took_ms)
+            await answer(result, **options)
+
+        params.result_callback = result_callback
+        try:
+            await tool(params, **arguments)
+            if not answers:
+                raise RuntimeError("it returned without calling params.result_callback")
+        except Exception as error:
+            # The model must get an answer whatever happens, or a BLOCKING call leaves the caller in silence.
+            logger.opt(exception=error).error("tool {} failed", name)
+            desk.scribe.agent.note_error(f"{name}: {type(error).__name__}: {error}")
+            desk.scribe.event("tool.failed", name=name, error=f"{type(error).__name__}: {error}")
+            if not answers:
+                sorry = desk.agent.render(desk.agent.phrases.tool_failed, desk.call.variables)
+                say = f'Apologise, in these words: "{sorry}"'
+                await answer({"error": f"The tool {name} failed.", "say": say})
+        finally:
+            desk.scribe.tools_running -= 1
+
+    if not inspect.iscoroutinefunction(tool):
+        raise TypeError(f"tool {name} must be an async function")
+    return watched
+
+
+async def end_call(params: FunctionCallParams) -> None:
+    """End the phone call. Use it when the caller has said goodbye or has nothing more to ask; then say goodbye."""
+    desk = resources(params)
+    desk.ending.end_after_goodbye(EndReason.BOT_ENDED)
+    await params.result_callback({"ended": True, "now": "Say one short goodbye."})

@@ -1,0 +1,148 @@
+"""Composition root: settings -> database -> bots -> agents -> log -> app, and the process that serves it."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Self
+
+from fastapi import FastAPI
+from google.genai import Client
+from pydantic import BaseModel
+
+from api import routes
+from api.deps import Services
+from api.secret_key import BadSecretKey, load_or_create
+from api.signals import run
+from api.talks import open_talks
+from api.web_server import PortTaken, WebServer, bind
+from bots import BotErrors, load_bots
+from config.agents_folder import AgentWatch
+from config.errors import AgentErrors
+from config.guest_environment import guest_environment
+from config.settings import Settings, lend_environment
+from pipelines import AnyBot, GuestBot
+from pipelines.answering import Answering
+from pipelines.gemini_live import make_client
+from pipelines.live import LiveCalls
+from pipelines.run import CallServices
+from pipelines.stages import check_dotted
+from pipelines.voice_activity import load_voice_model
+from storage.engine import Database
+from storage.errors import BadDatabaseUrl, DatabaseAhead, DatabaseAway
+from transcripts.log import LogWriter
+from transcripts.records import Records
+from transcripts.store import CallStore
+
+# How long the calls of a stopping server may go on before they are ended.
+_DRAIN_SECS = 5.0
+# Webhook forms and session descriptions are a few KiB; nothing larger is ever read.
+_MAX_BODY_BYTES = 64 * 1024
+_CURED_BY_OPERATOR = (AgentErrors, BotErrors, BadDatabaseUrl, BadSecretKey, PortTaken)
+_CURED_BY_DATABASE = (DatabaseAway, DatabaseAhead)
+
+
+class CannotStart(Exception):
+    """What to tell the operator, and what to exit with: 2 for the configuration, 3 for the database."""
+
+    def __init__(self, problem: Exception) -> None:
+        """Take what went wrong."""
+        super().__init__(str(problem))
+        self.exit_code = 3 if isinstance(problem, _CURED_BY_DATABASE) else 2
+
+
+def settings_of_bots(bots: Mapping[str, AnyBot]) -> dict[str, type[BaseModel] | None]:
+    """Return each bot's settings model by name, as the check of agents wants it."""
+    return {name: None if isinstance(bot, GuestBot) else bot.settings for name, bot in bots.items()}
+
+
+def make_gemini(settings: Settings) -> Client | None:
+    """Return the Gemini client of the process; None when there is neither a key nor an endpoint."""
+    if settings.google_api_key is None and settings.gemini_base_url is None:
+        return None
+    # An endpoint of one's own may need no key, but the SDK does not start without one.
+    api_key = settings.google_api_key.get_secret_value() if settings.google_api_key else "none-needed"
+    return make_client(api_key=api_key, base_url=settings.gemini_base_url, ca_file=settings.gemini_ca_file)
+
+
+@asynccontextmanager
+async def open_services(settings: Settings) -> AsyncGenerator[Services]:
+    """Build everything the routes use; close it at the end. Raises what `CannotStart` is made from."""
+    secret = await asyncio.to_thread(load_or_create, settings.data_dir / "secret.key")
+    bots = await asyncio.to_thread(load_bots, settings.bots_dir)
+    if any(isinstance(bot, GuestBot) for bot in bots.values()):
+        lend_environment(await asyncio.to_thread(guest_environment, settings))
+    known_bots = settings_of_bots(bots)
+    agents = await asyncio.to_thread(AgentWatch, settings.agents_dir, known_bots=known_bots, check_dotted=check_dotted)
+    await asyncio.to_thread(load_voice_model)
+    gemini = await asyncio.to_thread(make_gemini, settings)
+    db = Database(settings.database_url)
+    async with AsyncExitStack() as closing:
+        closing.push_async_callback(db.close)
+        await db.connect(settings.database_wait_secs)
+        await db.migrate()
+        store, live = CallStore(db), LiveCalls(settings.max_calls)
+        log = LogWriter(store)
+        await log.start()
+        closing.push_async_callback(log.close)
+        shared = CallServices(gemini, settings.data_dir / "recordings", lambda agent_name: Records(db, agent_name))
+        answering = Answering(bots, live, log, shared)
+        talks = await closing.enter_async_context(open_talks(settings, answering, store))
+        yield Services(settings, db, agents, store, log, live, answering, answering.run_stream, secret, talks)
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """Return the app; its lifespan opens the services and keeps them in `app.state.services`."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
+        async with open_services(settings) as services:
+            app.state.services = services
+            yield
+
+    app = FastAPI(title="Trunkline", lifespan=lifespan, max_body_size=_MAX_BODY_BYTES, openapi_url=None)
+    routes.install(app)
+    return app
+
+
+class RunningServer:
+    """The server, listening in the running loop for the length of an `async with`. It leaves signals alone."""
+
+    def __init__(self, settings: Settings, *, drain_secs: float = 0.0) -> None:
+        """Take the settings (port 0 takes a free one) and how long calls may go on when the server stops."""
+        self.settings = settings
+        self._drain_secs = drain_secs
+
+    async def __aenter__(self) -> Self:
+        """Start; `base_url`, `app` and `services` are then there. Raises `CannotStart`."""
+        async with AsyncExitStack() as closing:
+            try:
+                listener = bind(self.settings.host, self.settings.port)
+                closing.callback(listener.close)
+                self.settings = self.settings.model_copy(update={"port": listener.getsockname()[1]})
+                self.app = create_app(self.settings)
+                await closing.enter_async_context(self.app.router.lifespan_context(self.app))
+                self.services: Services = self.app.state.services
+                self._server = WebServer(self.app, self.services.live, self._drain_secs)
+                await closing.enter_async_context(self._server.running(listener))
+            except (*_CURED_BY_OPERATOR, *_CURED_BY_DATABASE) as problem:
+                raise CannotStart(problem) from problem
+            self._closing = closing.pop_all()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Let the calls end, then close everything."""
+        await self._closing.aclose()
+
+    @property
+    def base_url(self) -> str:
+        """Where this machine reaches the server, whatever its public address is."""
+        return self.settings.model_copy(update={"public_base_url": None}).effective_public_base_url
+
+    def stop_at_once(self) -> None:
+        """Let the end of the block wait for no call."""
+        self._server.force_exit = True
+
+
+def serve(settings: Settings, on_ready: Callable[[RunningServer], None]) -> None:
+    """Serve until SIGINT or SIGTERM; `on_ready` is called once it listens. Raises `CannotStart`."""
+    run(RunningServer(settings, drain_secs=_DRAIN_SECS), on_ready)

@@ -1,0 +1,79 @@
+"""How a simulated call is set up, and how it ended."""
+
+import ssl
+from dataclasses import dataclass, field
+from typing import Literal
+
+from simulators.twilio_webhook import CallError, WebhookClient
+
+EndedBy = Literal["caller", "server", "error"]
+"""`caller` is the person on the telephone, whoever dialled; `server` is TwiML, REST or the end of a document."""
+
+ENDED_STATUSES = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerPolicy:
+    """What happens when the server places a call.
+
+    `answered_by` is told to a server that asked for machine detection: human, machine_start, machine_end_beep, ...
+    """
+
+    outcome: Literal["answer", "busy", "no-answer", "failed"] = "answer"
+    after_ms: int = 50
+    answered_by: str = "human"
+    detection_ms: int = 100
+
+
+@dataclass(frozen=True, slots=True)
+class DialOutcome:
+    """What `<Dial>` meets: `status` becomes `DialCallStatus`; an answered one talks for `talk_ms`."""
+
+    status: Literal["completed", "answered", "busy", "no-answer", "failed", "canceled"] = "completed"
+    ring_ms: int = 50
+    talk_ms: int = 200
+
+
+@dataclass(frozen=True, slots=True)
+class CallSetup:
+    """How a call comes about: whom it joins, which URLs serve it, and how its far end behaves."""
+
+    to: str
+    from_: str
+    direction: Literal["inbound", "outbound-api"]
+    voice_url: str = ""
+    voice_method: str = "POST"
+    twiml: str = ""
+    fallback_url: str = ""
+    fallback_method: str = "POST"
+    status_callback: str = ""
+    status_callback_method: str = "POST"
+    status_events: frozenset[str] = frozenset({"completed"})
+    time_limit_secs: float = 14400
+    machine_detection: str = ""
+    async_amd: bool = False
+    async_amd_callback: str = ""
+    policy: AnswerPolicy = field(default_factory=AnswerPolicy)
+    dial_outcome: DialOutcome = field(default_factory=DialOutcome)
+
+
+@dataclass(frozen=True, slots=True)
+class CallOutcome:
+    """How a call ended. `duration_ms` counts from the answer; `verbs` are (at_ms since dialling, verb, detail)."""
+
+    status: str
+    ended_by: EndedBy
+    verbs: list[tuple[int, str, str]]
+    errors: list[CallError]
+    duration_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """What every call of a simulator shares."""
+
+    account_sid: str
+    auth_token: str
+    webhooks: WebhookClient
+    trust: ssl.SSLContext
+    say_word_ms: int

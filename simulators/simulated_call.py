@@ -1,0 +1,475 @@
+"""One call at the stand-in Twilio: its life, and what the person on the telephone may do in it."""
+
+import asyncio
+import ssl
+import time
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from typing import Literal
+
+from websockets.exceptions import InvalidHandshake, InvalidStatus
+
+from simulators import twiml_player
+from simulators.call_setup import ENDED_STATUSES, CallOutcome, CallSetup, EndedBy, Network
+from simulators.caller import Caller, CallOver, Clip, StreamEnd
+from simulators.media_socket import Line, drop_query, new_sid, open_stream
+from simulators.noise import NoiseBed
+from simulators.playout import Clear, Heard, MarkReturn
+from simulators.telephone_audio import Pcm
+from simulators.twilio_webhook import AddressBook, CallError, WebhookAnswer
+from simulators.twiml_player import Finished, Goto, TwimlError, parse_twiml
+
+APPLICATION_ERROR = "We are sorry, an application error has occurred. Goodbye."
+_CALLBACK_PATIENCE_SECS = 5.0
+_GOOD_CLOSES = frozenset({1000, 1001, 1005})
+_XML_TYPES = frozenset({"text/xml", "application/xml", "text/html"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Over:
+    status: str
+    ended_by: EndedBy
+
+
+_Step = Goto | str
+"""TwiML to fetch, or TwiML itself."""
+
+
+class SimulatedCall:
+    """A call. `TwilioSimulator.dial` and `POST Calls.json` make them; `run` is its life."""
+
+    def __init__(
+        self,
+        network: Network,
+        book: AddressBook,
+        setup: CallSetup,
+        *,
+        sid: str | None = None,
+        noise: NoiseBed | None = None,
+        line: Line | None = None,
+    ) -> None:
+        self.sid = sid or new_sid("CA")
+        self.setup = setup
+        self.status = "queued" if setup.direction == "outbound-api" else "ringing"
+        self.answered_by: str | None = None
+        self.created_at = datetime.now(UTC)
+        self.answered_at: datetime | None = None
+        self.ended_at: datetime | None = None
+        self.verbs: list[tuple[int, str, str]] = []
+        self.errors: list[CallError] = []
+        self.twiml_log: list[WebhookAnswer] = []
+        self.callback_log: list[WebhookAnswer] = []
+        self.callers: list[Caller] = []
+        self.recordings: list[dict[str, object]] = []
+        self.outcome: CallOutcome | None = None
+        self._network = network
+        self._book = book
+        self._noise = noise
+        self._line = line
+        self._clock_zero = time.monotonic()
+        self._answered_ms: int | None = None
+        self._document_url = ""
+        self._fallback_used = False
+        self._controls: asyncio.Queue[_Over | _Step] = asyncio.Queue()
+        self._keys: asyncio.Queue[str] = asyncio.Queue()
+        self._callbacks: asyncio.Queue[dict[str, str] | None] = asyncio.Queue()
+        self._callback_number = 0
+        self._has_caller = asyncio.Event()
+        self._over = asyncio.Event()
+        self._crash: BaseException | None = None
+        self._limit: asyncio.TimerHandle | None = None
+
+    # ---- what the person on the telephone does ----
+
+    @property
+    def caller(self) -> Caller:
+        """The caller's end of the latest media stream.
+
+        Raises:
+            CallOver: There has been no stream.
+        """
+        if not self.callers:
+            raise CallOver("the call has no media stream")
+        return self.callers[-1]
+
+    async def connected(self, *, timeout_secs: float = 10.0) -> None:
+        """Wait until the media stream has started.
+
+        Raises:
+            CallOver: The call ended without one; the message tells the errors.
+            TimeoutError: Neither happened in time.
+        """
+        async with asyncio.timeout(timeout_secs):
+            await self._has_caller.wait()
+            if self.callers:
+                await self.caller.started.wait()
+        if not self.callers:
+            raise CallOver(f"the call ended without a media stream: {self.status}, {self.errors}")
+
+    async def say(self, clip: Clip, rate_hz: int = 8000) -> tuple[int, int]:
+        """Speak; see `Caller.say`. Returns (start_ms, end_ms) on the stream when it has been said."""
+        return await self.caller.say(clip, rate_hz)
+
+    async def press(self, digits: str) -> None:
+        """Press keys: to the media stream while there is one, else to a `<Gather>`."""
+        if self.callers and not self.caller.over.is_set():
+            await self.caller.press(digits)
+        else:
+            for digit in digits:
+                self._keys.put_nowait(digit)
+
+    async def silence(self, secs: float) -> None:
+        """Say nothing for a while; see `Caller.silence`."""
+        await self.caller.silence(secs)
+
+    async def wait_heard(self, *, min_ms: int = 100, timeout_secs: float = 10.0) -> int:
+        """Wait until the agent is audible; see `Caller.wait_heard`. Returns when that began, in ms of the stream."""
+        return await self.caller.wait_heard(min_ms=min_ms, timeout_secs=timeout_secs)
+
+    async def wait_quiet(self, *, quiet_ms: int = 600, timeout_secs: float = 20.0) -> int:
+        """Wait until the agent is silent; see `Caller.wait_quiet`. Returns when it fell silent, in ms of the stream."""
+        return await self.caller.wait_quiet(quiet_ms=quiet_ms, timeout_secs=timeout_secs)
+
+    async def hang_up(self) -> None:
+        """Put the receiver down, mid-word if need be. Returns when Twilio has finished with the call."""
+        self._controls.put_nowait(_Over("completed" if self.answered_at else "canceled", "caller"))
+        await self._over.wait()
+
+    async def ended(self, *, timeout_secs: float = 30.0) -> CallOutcome:
+        """Wait until the call is over and its last status callback was delivered.
+
+        Raises:
+            TimeoutError: Still going on.
+        """
+        async with asyncio.timeout(timeout_secs):
+            await self._over.wait()
+        if self.outcome is None:
+            raise RuntimeError(f"the simulator failed in call {self.sid}") from self._crash
+        return self.outcome
+
+    # ---- what was said and heard, on the latest stream, in ms since its start ----
+
+    @property
+    def heard(self) -> list[Heard]:
+        """Stretches of server audio as they were played."""
+        return self.caller.playout.heard
+
+    @property
+    def clears(self) -> list[Clear]:
+        """Every `clear` the server sent."""
+        return self.caller.playout.clears
+
+    @property
+    def marks(self) -> list[MarkReturn]:
+        """Every mark given back."""
+        return self.caller.playout.marks
+
+    @property
+    def reply_delays_ms(self) -> list[float | None]:
+        """For each `say`, the delay of the answer at the wire; see `Caller.reply_delays_ms`."""
+        return self.caller.reply_delays_ms
+
+    def heard_audio(self) -> Pcm:
+        """All the caller heard, PCM16 at 8 kHz."""
+        return self.caller.heard_audio()
+
+    def spoken_audio(self) -> Pcm:
+        """All the caller sent, PCM16 at 8 kHz."""
+        return self.caller.spoken_audio()
+
+    def heard_segments(self, *, min_gap_ms: int = 300) -> list[tuple[int, int]]:
+        """(start_ms, end_ms) of each audible stretch."""
+        return self.caller.heard_segments(min_gap_ms=min_gap_ms)
+
+    # ---- what REST does ----
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the call has ended, or REST has ended it."""
+        return self.status in ENDED_STATUSES
+
+    def redirect(self, step: Goto | str) -> None:
+        """Leave what goes on and carry out other TwiML: a URL to ask, or the TwiML itself."""
+        self._controls.put_nowait(step)
+
+    def end(self, status: Literal["completed", "canceled"]) -> None:
+        """End the call from the server's side."""
+        self.status = status
+        self._controls.put_nowait(_Over(status, "server"))
+
+    # ---- its life ----
+
+    async def run(self) -> None:
+        """Live the call from dialling to its last status callback."""
+        posting = asyncio.create_task(self._post_callbacks(), name=f"status callbacks {self.sid}")
+        try:
+            over = await self._live()
+            self._finish(over)
+            self._callbacks.put_nowait(None)
+            await asyncio.wait({posting}, timeout=_CALLBACK_PATIENCE_SECS)
+        except BaseException as crash:
+            self._crash = crash
+            self.outcome = None
+            raise
+        finally:
+            posting.cancel()
+            if self._limit is not None:
+                self._limit.cancel()
+            self._over.set()
+            self._has_caller.set()
+
+    async def _live(self) -> _Over:
+        step: _Step | None = self.setup.twiml or Goto(self.setup.voice_url, self.setup.voice_method)
+        is_ringing_out = self.setup.direction == "outbound-api"
+        while True:
+            acting = asyncio.create_task(
+                self._ring(step) if is_ringing_out else self._act(step), name=f"call {self.sid}"
+            )
+            listening = asyncio.create_task(self._controls.get(), name=f"control of {self.sid}")
+            try:
+                await asyncio.wait({acting, listening}, return_when=asyncio.FIRST_COMPLETED)
+                if acting.done():
+                    return acting.result()
+                control = listening.result()
+            finally:
+                acting.cancel()
+                listening.cancel()
+                await asyncio.wait({acting, listening})
+            if not acting.cancelled():
+                acting.result()  # a failure while the call was being interrupted must not be lost
+            if isinstance(control, _Over):
+                return control
+            step, is_ringing_out = control, is_ringing_out and self.answered_at is None
+
+    async def _ring(self, step: _Step) -> _Over:
+        """An outgoing call until somebody answers, and the TwiML that follows."""
+        policy = self.setup.policy
+        self._tell("initiated")
+        await asyncio.sleep(policy.after_ms / 2000)
+        self.status = "ringing"
+        self._tell("ringing")
+        await asyncio.sleep(policy.after_ms / 2000)
+        if policy.outcome != "answer":
+            return _Over(policy.outcome, "caller")
+        await self.answer()
+        if not self.setup.machine_detection:
+            return await self._act(step)
+        if not self.setup.async_amd:
+            await asyncio.sleep(policy.detection_ms / 1000)
+            self.answered_by = policy.answered_by
+            return await self._act(step)
+        async with asyncio.TaskGroup() as tasks:
+            detecting = tasks.create_task(self._detect_machine(), name=f"machine detection {self.sid}")
+            over = await self._act(step)
+            detecting.cancel()
+        return over
+
+    async def _detect_machine(self) -> None:
+        policy = self.setup.policy
+        await asyncio.sleep(policy.detection_ms / 1000)
+        self.answered_by = policy.answered_by
+        found = {"AnsweredBy": policy.answered_by, "MachineDetectionDuration": str(policy.detection_ms)}
+        if self.setup.async_amd_callback:
+            place = self._book.find(self.setup.async_amd_callback)
+            self.callback_log.append(await self._network.webhooks.request(place, self._form(found)))
+
+    async def _act(self, step: _Step) -> _Over:
+        """Carry out TwiML after TwiML until the call is over; on an error turn to the fallback URL, once."""
+        while True:
+            try:
+                verbs = parse_twiml(step if isinstance(step, str) else await self._fetch(step))
+                done = await twiml_player.play(verbs, self)
+            except TwimlError as problem:
+                self.errors.append(CallError(problem.code, str(problem), self._document_url))
+                if not self.setup.fallback_url or self._fallback_used:
+                    return await self._fail()
+                self._fallback_used = True
+                trouble = {"ErrorCode": str(problem.code), "ErrorUrl": self._document_url}
+                step = Goto(self.setup.fallback_url, self.setup.fallback_method, trouble)
+                continue
+            if isinstance(done, Finished):
+                return _Over(done.status, "server")
+            step = done
+
+    async def _fail(self) -> _Over:
+        await self.answer()
+        self.note_verb("Say", APPLICATION_ERROR)
+        await self.say_text(APPLICATION_ERROR)
+        return _Over("failed", "error")
+
+    async def _fetch(self, goto: Goto) -> str:
+        place = self._book.find(goto.url, self._document_url)
+        self._document_url = place.public_url
+        answer = await self._network.webhooks.request(place, self._form(goto.parameters), method=goto.method)
+        self.twiml_log.append(answer)
+        if answer.error is not None:
+            raise TwimlError(answer.error.code, answer.error.message)
+        if answer.content_type not in _XML_TYPES:
+            raise TwimlError(12300, f"content type {answer.content_type!r} is not XML")
+        return answer.body
+
+    # ---- twiml_player.Telephone ----
+
+    def note_verb(self, verb: str, detail: str) -> None:
+        """Log a verb with the time since dialling."""
+        self.verbs.append((self._now_ms(), verb, detail))
+
+    async def answer(self) -> None:
+        """Take the call off the hook, once."""
+        if self.answered_at is not None:
+            return
+        self.answered_at = datetime.now(UTC)
+        self._answered_ms = self._now_ms()
+        self.status = "in-progress"
+        self._tell("answered")
+        self._limit = asyncio.get_running_loop().call_later(
+            self.setup.time_limit_secs, self._controls.put_nowait, _Over("completed", "server")
+        )
+
+    async def say_text(self, text: str) -> None:
+        """Let Twilio's own voice say this: it takes its time, and no audio is made."""
+        await asyncio.sleep(len(text.split()) * self._network.say_word_ms / 1000)
+
+    async def play(self, url: str, digits: str) -> None:
+        """Play key tones (0.5 s each, `w` a pause) or a file, which is not fetched and takes no time."""
+        await asyncio.sleep(0.5 * len(digits) if digits else 0)
+
+    async def pause(self, secs: float) -> None:
+        """Wait in real time."""
+        await asyncio.sleep(secs)
+
+    async def connect_stream(self, verb: twiml_player.ConnectStream) -> dict[str, str]:
+        """Open the media stream and hold it until the server closes it."""
+        stream_sid = new_sid("MZ")
+        if drop_query(verb.url) != verb.url:
+            self.errors.append(CallError(31920, "query strings on <Stream url> are dropped", verb.url))
+        place = self._book.find(drop_query(verb.url))
+        result = {"StreamSid": stream_sid} | ({"StreamName": verb.name} if verb.name else {})
+        error: CallError | None = None
+        async with AsyncExitStack() as stack:
+            try:
+                socket = await stack.enter_async_context(
+                    open_stream(
+                        place.dialled_url,
+                        signed_url=place.public_url,
+                        call_sid=self.sid,
+                        account_sid=self._network.account_sid,
+                        stream_sid=stream_sid,
+                        auth_token=self._network.auth_token,
+                        parameters=verb.parameters,
+                        trust=self._network.trust,
+                        line=self._line,
+                    )
+                )
+            except (InvalidHandshake, OSError) as problem:
+                error = _explain_refusal(problem, place.public_url)
+            else:
+                caller = Caller(socket, noise=self._noise)
+                self.callers.append(caller)
+                self._has_caller.set()
+                await self._tell_stream(verb, stream_sid, "stream-started")
+                if await caller.run() is StreamEnd.MALFORMED_MESSAGE:
+                    error = CallError(31924, caller.protocol_error or "", place.public_url)
+                elif socket.close_code not in _GOOD_CLOSES:
+                    reason = f"the server closed with {socket.close_code} {socket.close_reason or ''}".rstrip()
+                    error = CallError(31921, reason, place.public_url)
+        if error is not None:
+            self.errors.append(error)
+            result |= {"StreamError": error.message, "StreamErrorCode": str(error.code)}
+        await self._tell_stream(verb, stream_sid, "stream-error" if error else "stream-stopped")
+        return result
+
+    async def dial(self, verb: twiml_player.Dial) -> dict[str, str]:
+        """Meet the outcome this call was given."""
+        outcome = self.setup.dial_outcome
+        await asyncio.sleep(outcome.ring_ms / 1000)
+        result = {"DialCallStatus": outcome.status, "DialCallSid": new_sid("CA")}
+        if outcome.status in ("completed", "answered"):
+            await asyncio.sleep(outcome.talk_ms / 1000)
+            result |= {"DialCallDuration": str(outcome.talk_ms // 1000), "DialBridged": "true"}
+        return result
+
+    async def gather(self, verb: twiml_player.Gather) -> str:
+        """Collect keys until the finishing key, the number wanted, or a pause of `timeout_secs`."""
+        digits = ""
+        while verb.num_digits is None or len(digits) < verb.num_digits:
+            try:
+                async with asyncio.timeout(verb.timeout_secs):
+                    key = await self._keys.get()
+            except TimeoutError:
+                break
+            if key == verb.finish_on_key:
+                break
+            digits += key
+        return digits
+
+    # ---- what Twilio tells the server ----
+
+    def _form(self, extra: Mapping[str, str]) -> dict[str, str]:
+        """The parameters of every voice webhook; Twilio sends (and signs) the empty ones too."""
+        setup = self.setup
+        form = {
+            "AccountSid": self._network.account_sid,
+            "ApiVersion": "2010-04-01",
+            "CallSid": self.sid,
+            "CallStatus": self.status,
+            "Direction": setup.direction,
+            "From": setup.from_,
+            "To": setup.to,
+            "Caller": setup.from_,
+            "Called": setup.to,
+        }
+        for party in ("From", "To", "Caller", "Called"):
+            form |= {f"{party}City": "", f"{party}State": "", f"{party}Zip": "", f"{party}Country": "US"}
+        if self.answered_by:
+            form["AnsweredBy"] = self.answered_by
+        return form | dict(extra)
+
+    def _tell(self, event: str, extra: Mapping[str, str] | None = None) -> None:
+        """Queue a status callback, if the server asked for this event."""
+        if not self.setup.status_callback or event not in self.setup.status_events:
+            return
+        numbered = {
+            "SequenceNumber": str(self._callback_number),
+            "Timestamp": format_datetime(datetime.now(UTC)),
+            "CallbackSource": "call-progress-events",
+        }
+        self._callback_number += 1
+        self._callbacks.put_nowait(self._form(numbered | dict(extra or {})))
+
+    async def _post_callbacks(self) -> None:
+        while (form := await self._callbacks.get()) is not None:
+            place = self._book.find(self.setup.status_callback)
+            method = self.setup.status_callback_method
+            self.callback_log.append(await self._network.webhooks.request(place, form, method=method))
+
+    async def _tell_stream(self, verb: twiml_player.ConnectStream, stream_sid: str, event: str) -> None:
+        if verb.status_callback:
+            place = self._book.find(verb.status_callback, self._document_url)
+            told = {"StreamSid": stream_sid, "StreamName": verb.name, "StreamEvent": event}
+            self.callback_log.append(await self._network.webhooks.request(place, self._form(told)))
+
+    def _finish(self, over: _Over) -> None:
+        self.status = over.status
+        self.ended_at = datetime.now(UTC)
+        duration_ms = 0 if self._answered_ms is None else self._now_ms() - self._answered_ms
+        secs = -(-duration_ms // 1000)
+        self._tell("completed", {"CallDuration": str(secs), "Duration": str(-(-secs // 60))})
+        self.outcome = CallOutcome(over.status, over.ended_by, self.verbs, self.errors, duration_ms)
+
+    def _now_ms(self) -> int:
+        return round((time.monotonic() - self._clock_zero) * 1000)
+
+
+def _explain_refusal(problem: Exception, url: str) -> CallError:
+    """Why a media stream could not be opened, in Twilio's error codes."""
+    if isinstance(problem, InvalidStatus):
+        return CallError(31920, f"the upgrade was answered {problem.response.status_code}, not 101", url)
+    if isinstance(problem, ssl.SSLError):
+        return CallError(31910, f"TLS failed: {problem}", url)
+    if isinstance(problem, TimeoutError):
+        return CallError(31901, "no connection in time", url)
+    return CallError(31901 if isinstance(problem, OSError) else 31920, f"{type(problem).__name__}: {problem}", url)

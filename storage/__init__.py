@@ -1,0 +1,1 @@
+"""The database: engine, schema and the base of every table. Knows no call."""

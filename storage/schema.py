@@ -1,0 +1,83 @@
+"""The schema's history: bring a database up to date under a lock, and compare it with what the code declares."""
+
+from pathlib import Path
+from typing import Any, cast
+
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.util.exc import CommandError
+from sqlalchemy import MetaData, NullPool, create_engine, event, text
+from sqlalchemy.engine import URL, Connection
+from sqlalchemy.engine.interfaces import DBAPIConnection
+
+from storage.errors import DatabaseAhead
+
+_SCRIPTS = Path(__file__).parent / "migrations"
+# Any number will do as long as every version uses the same one: it names this lock among a server's advisory locks.
+_LOCK_ID = 7_283_940_115
+_LOCK_WAIT_SECS = 120
+
+
+def upgrade(url: URL) -> None:
+    """Apply every migration that the database lacks, all or none of them, while no other process does.
+
+    Blocks; call it in a thread.
+
+    Args:
+        url: the application's own URL; its driver is exchanged for a synchronous one where needed.
+
+    Raises:
+        DatabaseAhead: the database has migrations that this code does not know.
+        sqlalchemy.exc.OperationalError: the database does not answer.
+    """
+    is_sqlite = url.drivername.startswith("sqlite")
+    engine = create_engine(url.set(drivername="sqlite") if is_sqlite else url, poolclass=NullPool, hide_parameters=True)
+    if is_sqlite:
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+    try:
+        with engine.begin() as connection:
+            if not is_sqlite:
+                connection.execute(text("SELECT pg_advisory_xact_lock(:id)"), {"id": _LOCK_ID})
+            command.upgrade(_config(connection), "head")
+            if is_sqlite and (broken := connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall()):
+                raise RuntimeError(f"A migration left {len(broken)} rows that point nowhere; nothing was changed.")
+    except CommandError as error:
+        if "Can't locate revision" not in str(error):
+            raise
+        raise DatabaseAhead("The database was written by a newer version of Trunkline; run that one.") from error
+    finally:
+        engine.dispose()
+
+
+def find_differences(connection: Connection, metadata: MetaData) -> list[Any]:
+    """List what separates the database from the declared tables; empty when the migrations are complete.
+
+    Compares tables, columns, types, nullability, indexes, unique and foreign keys. CHECK rules are not compared.
+    """
+    context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
+    return cast(list[Any], compare_metadata(context, metadata))
+
+
+def _config(connection: Connection) -> Config:
+    config = Config()
+    # ConfigParser reads % as its own; the folder may have one in its name.
+    config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    return config
+
+
+def _prepare_sqlite(connection: DBAPIConnection, _record: object) -> None:
+    cast(Any, connection).isolation_level = None
+    cursor = connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout={_LOCK_WAIT_SECS * 1000}")
+    # SQLite changes a table by copying and dropping it; with the keys on, the drop would delete rows that point to it.
+    cursor.execute("PRAGMA foreign_keys=OFF")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # The lock: a second process waits here until the first has committed.
+    connection.exec_driver_sql("BEGIN IMMEDIATE")

@@ -1,0 +1,85 @@
+"""The log: one line an event, facts as fields, nobody's number or words.
+
+    2026-03-02 09:00:00.123 INFO  call admitted call_id=c1 agent=front-desk
+
+Numbers and spoken words may be bound as `pii={...}`: that field is never written. As a second net, whatever looks like
+a phone number is masked in the finished line, for libraries log too.
+"""
+
+import inspect
+import json
+import logging
+import re
+import sys
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, TextIO
+
+from loguru import logger
+
+if TYPE_CHECKING:
+    from loguru import Message, Record
+
+_HIDDEN = frozenset({"pii"})
+_PHONE_NUMBER = re.compile(r"(?<![\w+])(?:\+|%2B)[1-9]\d{6,14}(?!\d)", re.IGNORECASE)
+# Access lines carry callers' addresses; the rest repeats at INFO what our own lines say.
+_QUIET = {"uvicorn.access": logging.WARNING, "httpx": logging.WARNING, "alembic.runtime.migration": logging.WARNING}
+
+
+def configure(level: str = "INFO", stream: TextIO | None = None) -> None:
+    """Send every log line of the process, ours and the libraries', to one place. May be called again.
+
+    Args:
+        level: TRACE, DEBUG, INFO, WARNING, ERROR or CRITICAL; in any case.
+        stream: where to; standard error when left out.
+
+    Raises:
+        ValueError: there is no such level.
+    """
+    target = stream or sys.stderr
+
+    def write(message: "Message") -> None:
+        target.write(_PHONE_NUMBER.sub("[number]", message))
+        target.flush()
+
+    logger.level(level.upper())
+    logger.remove()
+    # diagnose would print the values of variables beside a traceback: numbers, words and keys among them.
+    logger.add(write, level=level.upper(), format=_format, backtrace=False, diagnose=False, colorize=False)
+    root = logging.getLogger()
+    root.handlers[:] = [_Intercept()]
+    root.setLevel(logger.level(level.upper()).no)
+    for name, quiet_level in _QUIET.items():
+        logging.getLogger(name).setLevel(quiet_level)
+
+
+def in_call(call_id: str) -> AbstractContextManager[None]:
+    """Add `call_id` to every line that is logged inside the block, by tasks started in it and by libraries too."""
+    return logger.contextualize(call_id=call_id)
+
+
+def _format(record: "Record") -> str:
+    extra = record["extra"]
+    fields = " ".join(f"{key}={_plain(value)}" for key, value in extra.items() if key not in _HIDDEN and key[0] != "_")
+    # The returned text is a template: what was said is passed through a field, for it may contain braces.
+    extra["_line"] = f"{record['message']} {fields}".rstrip()
+    return "{time:YYYY-MM-DD HH:mm:ss.SSS} {level: <8} {extra[_line]}\n{exception}"
+
+
+def _plain(value: object) -> str:
+    text = value if isinstance(value, str) else str(value)
+    return text if text and text.isprintable() and not set(text) & set(' ="') else json.dumps(text, ensure_ascii=False)
+
+
+class _Intercept(logging.Handler):
+    """Passes the standard library's records on to loguru."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            level: str | int = logger.level(record.levelname).name
+        except ValueError:
+            level = record.levelno
+        # The line's place is the caller of logging, not this handler.
+        frame, depth = inspect.currentframe(), 0
+        while frame is not None and (depth == 0 or frame.f_code.co_filename == logging.__file__):
+            frame, depth = frame.f_back, depth + 1
+        logger.opt(depth=depth, exception=record.exc_info).bind(logger=record.name).log(level, record.getMessage())

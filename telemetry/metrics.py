@@ -1,0 +1,40 @@
+"""Every metric's name, and their text for Prometheus. Whoever does the thing counts it."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+REGISTRY = CollectorRegistry()
+ProcessCollector(registry=REGISTRY)
+
+CALLS_ACTIVE = Gauge("trunkline_calls_active", "Calls whose pipeline runs now.", registry=REGISTRY)
+CALLS_TOTAL = Counter("trunkline_calls", "Calls ended, by the reason.", ["end_reason"], registry=REGISTRY)
+REFUSED_TOTAL = Counter("trunkline_refused", "Calls refused because every slot was taken.", registry=REGISTRY)
+REPLY_LATENCY_SECONDS = Histogram(
+    "trunkline_reply_latency_seconds",
+    "From the end of the caller's speech to the first audio of the reply.",
+    ["agent"],
+    buckets=(0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0),
+    registry=REGISTRY,
+)
+FIRST_WORD_SECONDS = Histogram(
+    "trunkline_first_word_seconds",
+    "From the start of the media stream to the agent's first audio.",
+    buckets=(0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0),
+    registry=REGISTRY,
+)
+LOG_BACKLOG = Gauge("trunkline_log_backlog", "Turns and events that wait for the database.", registry=REGISTRY)
+LOG_REFUSED_TOTAL = Counter(
+    "trunkline_log_refused",
+    "Turns and events that the database would never take; each is in the log.",
+    registry=REGISTRY,
+)
+RECORDINGS_FAILED_TOTAL = Counter(
+    "trunkline_recordings_failed", "Recordings with a part that could not be written.", registry=REGISTRY
+)
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+
+
+def render() -> bytes:
+    """Write all metrics as Prometheus text, to be served with `CONTENT_TYPE`."""
+    return generate_latest(REGISTRY)

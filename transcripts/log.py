@@ -1,0 +1,248 @@
+"""The way of a call's turns and events into the database, without the call ever waiting for it.
+
+While the database is away entries wait in memory, in order, however many; nothing is dropped. An entry is written
+between 0 and about 50 ms after it was told.
+"""
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import AsyncGenerator, Callable
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Any
+
+from loguru import logger
+
+from storage import errors as storage_errors
+from telemetry import metrics
+from transcripts.call import CallEvent, EndReason, RecordingStatus, Turn
+from transcripts.entries import Entry, EventEntry, FinishEntry, RecordingEntry, TurnEntry
+from transcripts.store import CallStore, Place
+
+_GATHER_SECS = 0.05
+_BATCH = 200
+_FIRST_RETRY_SECS = 0.1
+_LAST_RETRY_SECS = 5.0
+
+
+class CallLog:
+    """One call's log. Everything but `flush` and `subscribe` is immediate; call it on the event loop's thread."""
+
+    def __init__(self, call_id: str, writer: "LogWriter") -> None:
+        self.call_id = call_id
+        self.place: Place | None = None
+        """Where the log goes on in the database; the writer finds out before the first entry is written."""
+        self.is_finished = False
+        self.pending_count = 0
+        """How many of its entries wait for the database."""
+        self._writer = writer
+        self._events: list[CallEvent] = []
+        self._turn_count = 0
+        self._news = asyncio.Event()
+
+    def event(self, kind: str, at_ms: int, /, **data: Any) -> None:
+        """Tell that something happened at `at_ms` of call time. `data` is what JSON can hold."""
+        event = CallEvent(kind, at_ms, data)
+        seq = len(self._events)
+        self._events.append(event)
+        self._announce()
+        self._writer.enqueue(self, lambda place: EventEntry(self.call_id, place.seq + seq, event))
+
+    def turn(self, turn: Turn) -> None:
+        """Write a turn that has ended, and the event `turn.caller` or `turn.agent` at its start."""
+        position = self._turn_count
+        self._turn_count += 1
+        self._writer.enqueue(self, lambda place: TurnEntry(self.call_id, place.position + position, turn))
+        self.event(
+            f"turn.{turn.speaker.value}",
+            turn.start_ms,
+            text=turn.text,
+            end_ms=turn.end_ms,
+            interrupted=turn.interrupted,
+            **({"error": turn.error} if turn.error else {}),
+        )
+
+    def recording(self, status: RecordingStatus, error: str | None = None) -> None:
+        """Tell what became of the recording, or that it runs. The first `complete` or `failed` stands."""
+        entry = RecordingEntry(self.call_id, status, error)
+        self._writer.enqueue(self, lambda _place: entry)
+
+    def finish(
+        self,
+        reason: EndReason,
+        recording_status: RecordingStatus | None = None,
+        recording_error: str | None = None,
+    ) -> None:
+        """End the call in the database and end every `subscribe`. The first reason stands."""
+        if recording_status is not None:
+            self.recording(recording_status, recording_error)
+        entry = FinishEntry(self.call_id, reason, datetime.now(UTC))
+        self.is_finished = True
+        self._writer.enqueue(self, lambda _place: entry)
+        self._announce()
+
+    async def subscribe(self) -> AsyncGenerator[CallEvent]:
+        """Yield every event of this log from its first on, then each as it is told, until the call is finished."""
+        seen = 0
+        while True:
+            while seen < len(self._events):
+                seen += 1
+                yield self._events[seen - 1]
+            if self.is_finished:
+                return
+            await self._news.wait()
+
+    async def flush(self, timeout_secs: float = 5.0) -> bool:
+        """Wait until all that was told so far is in the database. Returns False when that took too long."""
+        return await self._writer.flush(timeout_secs)
+
+    def _announce(self) -> None:
+        self._news.set()
+        # Those who wait have been woken; the next news needs an event that is not set.
+        self._news = asyncio.Event()
+
+
+class LogWriter:
+    """Writes the logs of all calls of this process, in the order in which things were told.
+
+    One process at a time may hold a call's log.
+    """
+
+    def __init__(self, store: CallStore) -> None:
+        self._store = store
+        self._logs: dict[str, CallLog] = {}
+        self._queue: deque[tuple[CallLog, Callable[[Place], Entry]]] = deque()
+        self._told = 0
+        self._written = 0
+        self._wake = asyncio.Event()
+        self._hurry = asyncio.Event()
+        self._progress = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def backlog(self) -> int:
+        """How many entries wait for the database."""
+        return len(self._queue)
+
+    async def start(self) -> None:
+        """Begin to write. Entries told before wait."""
+        if self._task is None:
+            self._task = asyncio.create_task(self._run(), name="log-writer")
+
+    def open(self, call_id: str) -> CallLog:
+        """Return the call's log: the same object for as long as it is open or not yet written.
+
+        A log opened again later goes on after the last entry in the database. The call's row must exist.
+        """
+        if call_id not in self._logs:
+            self._logs[call_id] = CallLog(call_id, self)
+        return self._logs[call_id]
+
+    def enqueue(self, log: CallLog, make: Callable[[Place], Entry]) -> None:
+        """Take an entry whose place in the call is settled when it is written."""
+        # A log whose end has been written is no longer held; what is told late is held again until it is written.
+        self._logs.setdefault(log.call_id, log)
+        self._queue.append((log, make))
+        self._told += 1
+        log.pending_count += 1
+        metrics.LOG_BACKLOG.set(len(self._queue))
+        self._wake.set()
+
+    async def flush(self, timeout_secs: float) -> bool:
+        """Wait until all that was told so far is in the database. Returns False when that took too long."""
+        target = self._told
+        if self._queue:
+            self._hurry.set()
+        try:
+            async with asyncio.timeout(timeout_secs):
+                while self._written < target:
+                    await self._progress.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def close(self, timeout_secs: float = 10.0) -> int:
+        """Write what is left and stop. Returns how many entries could not be written in time; they are lost."""
+        await self.flush(timeout_secs)
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+        if self._queue:
+            logger.bind(entries=len(self._queue)).error("the database did not come back: log entries are lost")
+        return len(self._queue)
+
+    async def _run(self) -> None:
+        retry_secs = _FIRST_RETRY_SECS
+        is_away = False
+        while True:
+            await self._wake.wait()
+            await self._gather()
+            batch = list(islice(self._queue, _BATCH))
+            try:
+                await self._write(batch)
+            except Exception as error:
+                # A row's own faults were dealt with in _write; whatever else it is, the entries wait for its cure.
+                if not is_away:
+                    is_known = storage_errors.is_away(error)
+                    logger.opt(exception=None if is_known else error).bind(
+                        entries=len(self._queue), problem=str(error) if is_known else type(error).__name__
+                    ).warning("the database takes no log entries; they wait in memory")
+                is_away = True
+                await asyncio.sleep(retry_secs * random.uniform(0.8, 1.2))
+                retry_secs = min(retry_secs * 2, _LAST_RETRY_SECS)
+                continue
+            if is_away:
+                logger.bind(entries=len(self._queue)).info("the database takes log entries again")
+            is_away, retry_secs = False, _FIRST_RETRY_SECS
+            self._settle(batch)
+
+    async def _gather(self) -> None:
+        """Let a moment's entries come together in one transaction, unless somebody waits for them."""
+        try:
+            async with asyncio.timeout(_GATHER_SECS):
+                await self._hurry.wait()
+        except TimeoutError:
+            return
+
+    async def _write(self, batch: list[tuple[CallLog, Callable[[Place], Entry]]]) -> None:
+        unplaced = {log.call_id: log for log, _make in batch if log.place is None}
+        if unplaced:
+            places = await self._store.find_places(list(unplaced))
+            for call_id, log in unplaced.items():
+                log.place = places[call_id]
+        entries = [make(log.place or Place()) for log, make in batch]
+        try:
+            await self._store.add_entries(entries)
+        except Exception as error:
+            if not storage_errors.is_row_fault(error):
+                raise
+            await self._write_singly(entries)
+
+    async def _write_singly(self, entries: list[Entry]) -> None:
+        """Find the entries that the database will never take, so that they hold up no other call."""
+        for entry in entries:
+            try:
+                await self._store.add_entries([entry])
+            except Exception as error:
+                if not storage_errors.is_row_fault(error):
+                    raise
+                metrics.LOG_REFUSED_TOTAL.inc()
+                logger.bind(call_id=entry.call_id, entry=type(entry).__name__, problem=type(error).__name__).error(
+                    "the database refuses a log entry; it is left out"
+                )
+
+    def _settle(self, batch: list[tuple[CallLog, Callable[[Place], Entry]]]) -> None:
+        for log, _make in batch:
+            self._queue.popleft()
+            log.pending_count -= 1
+            if log.is_finished and log.pending_count == 0:
+                self._logs.pop(log.call_id, None)
+        self._written += len(batch)
+        metrics.LOG_BACKLOG.set(len(self._queue))
+        if not self._queue:
+            self._wake.clear()
+            self._hurry.clear()
+        self._progress.set()
+        self._progress = asyncio.Event()

@@ -1,0 +1,97 @@
+"""The tables. Words of a fixed set are text with a CHECK: a database's own enum types are painful to extend."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlmodel import JSON, CheckConstraint, Field, ForeignKey, Index, UniqueConstraint
+
+from storage.rows import Row
+from transcripts.call import CallStatus, Direction, EndReason, RecordingStatus, Speaker
+
+
+def _one_of(column: str, words: type[StrEnum]) -> CheckConstraint:
+    allowed = ", ".join(f"'{word.value}'" for word in words)
+    return CheckConstraint(f"{column} IN ({allowed})", name=column)
+
+
+class CallRow(Row, table=True):
+    """One call. `direction`, `status`, `end_reason` and `recording_status` hold the words of `transcripts.call`."""
+
+    __tablename__ = "calls"  # pyright: ignore[reportAssignmentType]
+    __table_args__ = (
+        UniqueConstraint("call_sid"),
+        _one_of("direction", Direction),
+        _one_of("status", CallStatus),
+        _one_of("end_reason", EndReason),
+        _one_of("recording_status", RecordingStatus),
+        CheckConstraint("(status = 'ended') = (end_reason IS NOT NULL)", name="ended_has_reason"),
+        Index(None, "created_at"),
+        Index(None, "agent_name", "created_at"),
+    )
+
+    call_id: str = Field(primary_key=True)
+    call_sid: str | None = None
+    agent_name: str
+    direction: str
+    status: str
+    end_reason: str | None = None
+    from_number: str | None = None
+    to_number: str | None = None
+    variables: dict[str, Any] = Field(sa_type=JSON)
+    created_at: datetime
+    live_at: datetime | None = None
+    ended_at: datetime | None = None
+    recording_status: str = RecordingStatus.NONE.value
+    recording_error: str | None = None
+    next_step: dict[str, Any] | None = Field(default=None, sa_type=JSON(none_as_null=True))  # pyright: ignore[reportArgumentType]
+    owner: str | None = None
+    """Which server process holds the call while it is live."""
+
+
+class TurnRow(Row, table=True):
+    """One turn. `position` counts turns as they ended; they are read in the order they were spoken, by `start_ms`."""
+
+    __tablename__ = "turns"  # pyright: ignore[reportAssignmentType]
+    __table_args__ = (UniqueConstraint("call_id", "position"), _one_of("speaker", Speaker))
+
+    id: int | None = Field(default=None, primary_key=True)
+    call_id: str = Field(sa_column_args=[ForeignKey("calls.call_id", ondelete="CASCADE")])
+    position: int
+    speaker: str
+    text: str
+    start_ms: int
+    end_ms: int
+    interrupted: bool
+    error: str | None = None
+
+
+class CallEventRow(Row, table=True):
+    """One event. `seq` counts events as they were told; they are read in call time, by `at_ms`."""
+
+    __tablename__ = "call_events"  # pyright: ignore[reportAssignmentType]
+    __table_args__ = (UniqueConstraint("call_id", "seq"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    call_id: str = Field(sa_column_args=[ForeignKey("calls.call_id", ondelete="CASCADE")])
+    seq: int
+    at_ms: int
+    kind: str
+    data: dict[str, Any] = Field(sa_type=JSON)
+
+
+class RecordRow(Row, table=True):
+    """A bot's own row. Unique by namespace, kind and key, so that of two callers booking one slot one succeeds."""
+
+    __tablename__ = "records"  # pyright: ignore[reportAssignmentType]
+    __table_args__ = (UniqueConstraint("namespace", "kind", "key"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    namespace: str
+    kind: str
+    key: str
+    data: dict[str, Any] = Field(sa_type=JSON)
+    call_id: str | None = Field(
+        default=None, index=True, sa_column_args=[ForeignKey("calls.call_id", ondelete="SET NULL")]
+    )
+    created_at: datetime

@@ -1,0 +1,333 @@
+"""The only writer and the only reader of recordings; `transcripts.segments` knows the files.
+
+The writer collects pieces of audio on the event loop, without copying or mixing them, and hands a segment's pieces to
+its own thread once both speakers are past it. The thread lays the pieces over what the file already holds, so audio
+that comes late, or is taken back after it was written, is no special case.
+"""
+
+import asyncio
+import errno
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from loguru import logger
+
+from telemetry import metrics
+from transcripts.call import RecordingStatus, Speaker
+from transcripts.segments import (
+    FRAME_BYTES,
+    HEADER_BYTES,
+    Samples,
+    find_folder,
+    find_path,
+    list_segments,
+    make_header,
+    read_header,
+    read_samples,
+    segment_samples,
+    write_segment,
+)
+
+_CHANNELS = {Speaker.CALLER: 0, Speaker.AGENT: 1}
+# Audio beyond this is a mistake of its sender, and would make every reader lay out a day of silence.
+_LONGEST_SECS = 24 * 3600
+# How long a segment stays open after the caller's audio has passed its end, for audio that comes late.
+_WINDOW_SECS = 1.5
+# How far one speaker may run ahead of the caller's audio before segments are written without waiting for it.
+_AHEAD_SECS = 10
+# Late audio for a written segment is gathered for this long, because it costs a rewrite of the file.
+_LATE_SECS = 2
+# A disk that falls this many segments behind (two minutes) is given up, or memory would grow without end.
+_MOST_WAITING = 60
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingResult:
+    """How a recording ended. `failed` names the first error; what could be written is still readable."""
+
+    status: RecordingStatus
+    error: str | None
+    duration_ms: float
+    segments: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """Audio for a segment: `pcm` from sample `offset` of it on; None is silence up to the segment's end."""
+
+    channel: int
+    offset: int
+    pcm: bytes | None
+
+
+class RecordingWriter:
+    """Writes one call's recording as it happens.
+
+    `add` and `retract` return at once, never touch a disk and never raise for one; when pieces overlap, the later call
+    wins. A crash loses what the caller said in the last 3.5 s at most. Memory holds those seconds, and up to 10 s more
+    while one speaker runs ahead of the other.
+
+    Args:
+        folder: all recordings; the call gets its own folder in it.
+        call_id: letters, digits, - and _; else ValueError.
+        sample_rate_hz: of the audio given and of the files.
+    """
+
+    def __init__(self, folder: Path, call_id: str, sample_rate_hz: int) -> None:
+        self.sample_rate_hz = sample_rate_hz
+        self._call_id = call_id
+        self._size = segment_samples(sample_rate_hz)
+        self._open: dict[int, list[_Piece]] = {}
+        self._due: dict[int, float] = {}
+        self._next_due = float("inf")
+        self._handed_over: set[int] = set()
+        self._ends = [0, 0]
+        self._given_count = 0
+        self._laid_count = 0
+        self._error: str | None = None
+        self._ending: asyncio.Future[RecordingResult] | None = None
+        self._files = _SegmentFiles(find_folder(folder, call_id), sample_rate_hz)
+        # One thread keeps the order; its own, so that a slow disk holds up nothing else of the process.
+        self._disk = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"recording-{call_id}")
+
+    def add(self, channel: Speaker, start_ms: float, pcm: bytes) -> None:
+        """Lay audio on a channel.
+
+        Args:
+            channel: whose.
+            start_ms: call time of its first sample; rounded to the nearest sample. What lies before 0 or beyond 24 h is
+                left out.
+            pcm: PCM16 little-endian mono at `sample_rate_hz`. An odd last byte is left out.
+        """
+        if self._ending is not None:
+            return
+        start = round(start_ms * self.sample_rate_hz / 1000)
+        if start < 0:
+            pcm = pcm[-2 * start :]
+            start = 0
+        end = start + len(pcm) // 2
+        if end <= start or end > _LONGEST_SECS * self.sample_rate_hz:
+            return
+        side = _CHANNELS[channel]
+        position = start
+        while position < end:
+            index, offset = divmod(position, self._size)
+            count = min(self._size - offset, end - position)
+            first = 2 * (position - start)
+            self._put(index, _Piece(side, offset, pcm[first : first + 2 * count]))
+            position += count
+        if end > self._ends[side]:
+            self._ends[side] = end
+            if self._now() >= self._next_due:
+                self._hand_over_due()
+
+    def retract(self, channel: Speaker, from_ms: float) -> None:
+        """Silence all that was added to a channel from `from_ms` on: it was cleared before anyone heard it."""
+        if self._ending is not None:
+            return
+        start = max(round(from_ms * self.sample_rate_hz / 1000), 0)
+        side = _CHANNELS[channel]
+        for index in range(start // self._size, -(-self._ends[side] // self._size)):
+            self._put(index, _Piece(side, max(start - index * self._size, 0), None))
+        self._ends[side] = min(self._ends[side], start)
+
+    async def close(self, end_ms: float | None = None) -> RecordingResult:
+        """Write the rest and end the recording. A second close returns the first one's result.
+
+        Args:
+            end_ms: the call's end. The recording gets exactly this length: what is missing is silence, what is beyond
+                is cut off. Left out, it ends with the last audio.
+        """
+        if self._ending is None:
+            end = max(self._ends) if end_ms is None else max(round(end_ms * self.sample_rate_hz / 1000), 0)
+            for index in sorted(self._open):
+                self._hand_over(index)
+            self._ending = asyncio.get_running_loop().run_in_executor(self._disk, self._end_files, end)
+            self._disk.shutdown(wait=False)
+        # A caller that is cancelled takes the ending away from no other.
+        return await asyncio.shield(self._ending)
+
+    def _now(self) -> int:
+        # The caller's audio never stops while the line is open, so it is the clock, unless the agent ran far ahead.
+        return max(self._ends[0], self._ends[1] - _AHEAD_SECS * self.sample_rate_hz)
+
+    def _put(self, index: int, piece: _Piece) -> None:
+        pieces = self._open.get(index)
+        if pieces is None:
+            pieces = self._open[index] = []
+            due = (index + 1) * self._size + _WINDOW_SECS * self.sample_rate_hz
+            if index in self._handed_over:
+                due = max(due, self._now() + _LATE_SECS * self.sample_rate_hz)
+            self._due[index] = due
+            self._next_due = min(self._next_due, due)
+        pieces.append(piece)
+
+    def _hand_over_due(self) -> None:
+        now = self._now()
+        for index in sorted(index for index, due in self._due.items() if due <= now):
+            self._hand_over(index)
+        self._next_due = min(self._due.values(), default=float("inf"))
+
+    def _hand_over(self, index: int) -> None:
+        pieces = self._open.pop(index)
+        del self._due[index]
+        self._handed_over.add(index)
+        if self._given_count - self._laid_count >= _MOST_WAITING:
+            self._fail(OSError(errno.EBUSY, "the disk is too slow"))
+            return
+        self._given_count += 1
+        self._disk.submit(self._lay, index, pieces)
+
+    # on the disk's thread
+
+    def _lay(self, index: int, pieces: list[_Piece]) -> None:
+        try:
+            self._files.lay(index, pieces)
+        except Exception as error:
+            self._fail(error)
+        finally:
+            self._laid_count += 1
+
+    def _end_files(self, end: int) -> RecordingResult:
+        count = 0
+        try:
+            count = self._files.end(end)
+        except Exception as error:
+            self._fail(error)
+        status = RecordingStatus.COMPLETE if self._error is None else RecordingStatus.FAILED
+        return RecordingResult(status, self._error, end * 1000 / self.sample_rate_hz, count)
+
+    def _fail(self, error: Exception) -> None:
+        # Nobody waits for this thread, so what goes wrong in it is kept here, whatever it is; the call goes on.
+        is_disk = isinstance(error, OSError)
+        problem = (error.strerror if is_disk else None) or type(error).__name__
+        if self._error is None:
+            self._error = problem
+            metrics.RECORDINGS_FAILED_TOTAL.inc()
+            logger.opt(exception=None if is_disk else error).bind(call_id=self._call_id, problem=problem).error(
+                "a part of the recording could not be written"
+            )
+
+
+class _SegmentFiles:
+    """The call's files, as the disk's thread sees them. Raises OSError."""
+
+    def __init__(self, call_folder: Path, sample_rate_hz: int) -> None:
+        self._folder = call_folder
+        self._rate_hz = sample_rate_hz
+        self._size = segment_samples(sample_rate_hz)
+        self._is_made = False
+
+    def lay(self, index: int, pieces: list[_Piece]) -> None:
+        """Lay pieces, in their order, over what the segment holds so far."""
+        samples = self._read(index)
+        for piece in pieces:
+            if piece.pcm is None:
+                samples[piece.offset :, piece.channel] = 0
+            else:
+                audio = np.frombuffer(piece.pcm, dtype="<i2")
+                samples[piece.offset : piece.offset + len(audio), piece.channel] = audio
+        self._write(index, samples)
+
+    def end(self, end: int) -> int:
+        """Give the recording its length in samples and return how many segments it has."""
+        last = max(end - 1, 0) // self._size
+        segments = list_segments(self._folder)
+        for segment in segments:
+            if segment.index > last:
+                segment.path.unlink()
+        self._write(last, self._read(last)[: end - last * self._size])
+        return len({segment.index for segment in segments if segment.index <= last} | {last})
+
+    def _read(self, index: int) -> Samples:
+        samples = np.zeros((self._size, 2), dtype=np.int16)
+        path = find_path(self._folder, index)
+        if path.exists() and read_header(path) is not None:
+            written = read_samples(path)
+            samples[: len(written)] = written
+        return samples
+
+    def _write(self, index: int, samples: Samples) -> None:
+        if not self._is_made:
+            # Once only: a folder that was removed during the call was removed on purpose.
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._is_made = True
+        write_segment(find_path(self._folder, index), samples, self._rate_hz)
+
+
+class RecordingReader:
+    """Reads a recording, complete, crashed or still being written, as it is when the reader is made.
+
+    Blocks; call it in a thread.
+
+    Raises:
+        FileNotFoundError: there is no recording of this call.
+        ValueError: the id is none.
+    """
+
+    def __init__(self, folder: Path, call_id: str) -> None:
+        segments = list_segments(find_folder(folder, call_id))
+        if not segments:
+            raise FileNotFoundError(f"There is no recording of the call {call_id}.")
+        self.sample_rate_hz = segments[0].sample_rate_hz
+        self._size = segment_samples(self.sample_rate_hz)
+        self._segments = {segment.index: segment for segment in segments}
+        self.sample_count = segments[-1].index * self._size + segments[-1].sample_count
+
+    @property
+    def duration_ms(self) -> float:
+        """Its length."""
+        return self.sample_count * 1000 / self.sample_rate_hz
+
+    @property
+    def wav_bytes_count(self) -> int:
+        """How many bytes the whole recording has as one WAV file."""
+        return HEADER_BYTES + self.sample_count * FRAME_BYTES
+
+    def iter_segments(self, first: int = 0) -> Iterator[Samples]:
+        """Yield each segment's samples from `first` on, shape (n, 2), the caller left; a missing one is silence."""
+        for index in range(first, -(-self.sample_count // self._size)):
+            length = min(self._size, self.sample_count - index * self._size)
+            samples = np.zeros((length, 2), dtype=np.int16)
+            if index in self._segments:
+                written = read_samples(self._segments[index].path)[:length]
+                samples[: len(written)] = written
+            yield samples
+
+    def read_pcm(self) -> Samples:
+        """Read all samples, shape (n, 2): the caller left, the agent right."""
+        parts = list(self.iter_segments())
+        return np.concatenate(parts) if parts else np.zeros((0, 2), dtype=np.int16)
+
+    def wav_bytes(self) -> bytes:
+        """Read the whole recording as one WAV file."""
+        return self.read_range(0, self.wav_bytes_count)
+
+    def write_wav(self, path: Path) -> None:
+        """Write the whole recording as one WAV file, a segment at a time."""
+        with path.open("wb") as file:
+            file.write(make_header(self.sample_rate_hz, self.sample_count))
+            for samples in self.iter_segments():
+                file.write(samples.astype("<i2").tobytes())
+
+    def read_range(self, start: int, stop: int) -> bytes:
+        """Read the bytes [start, stop) of the recording as one WAV file, touching only the segments they are in."""
+        stop = min(stop, self.wav_bytes_count)
+        head = make_header(self.sample_rate_hz, self.sample_count)[max(start, 0) : max(stop, 0)]
+        first_byte, last_byte = max(start - HEADER_BYTES, 0), stop - HEADER_BYTES
+        if last_byte <= first_byte:
+            return head
+        segment_bytes = self._size * FRAME_BYTES
+        first = first_byte // segment_bytes
+        parts: list[bytes] = []
+        read_bytes = first * segment_bytes
+        for samples in self.iter_segments(first):
+            if read_bytes >= last_byte:
+                break
+            parts.append(samples.astype("<i2").tobytes())
+            read_bytes += len(samples) * FRAME_BYTES
+        offset = first_byte - first * segment_bytes
+        return head + b"".join(parts)[offset : offset + last_byte - first_byte]
