@@ -3,9 +3,9 @@
 FROM python:3.11-slim AS builder
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
     PIP_NO_CACHE_DIR=1
-COPY requirements.lock /tmp/requirements.lock
+COPY requirements-server.lock /tmp/requirements-server.lock
 RUN python -m venv /venv \
-    && /venv/bin/python -m pip install --require-hashes -r /tmp/requirements.lock
+    && /venv/bin/python -m pip install --require-hashes -r /tmp/requirements-server.lock
 
 FROM python:3.11-slim
 # 10001 belongs to nobody on a usual host, and a number lets an orchestrator see that it is not root.

@@ -3,25 +3,25 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
-# One bounded suite on two cores: whole calls wait more than they compute, so four processes keep both busy.
-PYTEST_JOBS ?= 4
+# One bounded suite on two cores: whole calls wait more than they compute, so six processes keep both busy.
+PYTEST_JOBS ?= 6
 
-.PHONY: demo run test check bench soak lock format clean
+.PHONY: demo run test check soak lock format clean
 .DEFAULT_GOAL := demo
 
 # `ensurepip` is what Debian and Ubuntu split out of python3; without it `-m venv` fails half-way.
 $(BIN)/python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
-	  { echo "Trunkline needs Python 3.11 or newer as '$(PYTHON)'. Name another one: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' 2>/dev/null || \
+	  { echo "Trunkline needs Python 3.11 or 3.12 as '$(PYTHON)'. Name another one: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || \
 	  { echo "Python's venv module is missing. Cure it with:  sudo apt-get install python3-venv  then run make again."; exit 1; }
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 
 # The stamp, not the folder, is the target's truth: an interrupted install is finished on the next run.
-$(VENV)/.installed: requirements-dev.lock | $(BIN)/python
+$(VENV)/.installed: requirements.lock | $(BIN)/python
 	@test -x $(UV) || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	@$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements-dev.lock
+	@$(UV) pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r requirements.lock
 	@touch $@
 
 .PHONY: .venv
@@ -34,7 +34,7 @@ run: .venv
 	@$(BIN)/python cli.py run
 
 test: .venv
-	@$(BIN)/python -m pytest -n $(PYTEST_JOBS) -m "not soak"
+	@$(BIN)/python -m pytest -n $(PYTEST_JOBS) --dist worksteal -m "not soak"
 
 check: .venv
 	@$(BIN)/ruff format --check .
@@ -45,9 +45,6 @@ check: .venv
 soak: .venv
 	@$(BIN)/python -m pytest -m soak -s
 
-bench: .venv
-	@$(BIN)/python -m bench.smoke
-
 format: .venv
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
@@ -56,9 +53,9 @@ format: .venv
 LOCK := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" pyproject.toml
 lock: $(BIN)/python
 	@test -x $(UV) || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	@$(LOCK) --group dev -o requirements-dev.lock
-	@$(LOCK) -c requirements-dev.lock -o requirements.lock
-	@sed -i.bak '/^ *# .*-[ro] .*lock$$/d' requirements.lock && rm -f requirements.lock.bak
+	@$(LOCK) --group dev -o requirements.lock
+	@$(LOCK) -c requirements.lock -o requirements-server.lock
+	@sed -i.bak '/^ *# .*-[ro] .*lock$$/d' requirements-server.lock && rm -f requirements-server.lock.bak
 
 clean:
 	@rm -rf $(VENV)

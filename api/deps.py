@@ -14,6 +14,7 @@ from config.agent import AgentConfig
 from config.agents_folder import AgentCatalog, AgentWatch
 from config.settings import Settings
 from pipelines.answering import Answering
+from pipelines.clock import CallClock
 from pipelines.live import LiveCalls
 from storage.engine import Database
 from telephony.media_stream import Start
@@ -21,14 +22,15 @@ from transcripts.call import Call, EndReason
 from transcripts.log import LogWriter
 from transcripts.store import CallStore
 
-RunStream = Callable[[WebSocket, Start, Call, AgentConfig], Awaitable[EndReason]]
+RunStream = Callable[[WebSocket, Start, Call, AgentConfig, CallClock], Awaitable[EndReason]]
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
     """Everything that a route may use.
 
-    `run_stream` (of `answering`) runs one call on an accepted socket whose `start` was read; returns why it ended.
+    `run_stream` (of `answering`) runs one call on an accepted socket whose `start` was read, with a
+    clock that was started when it arrived; returns why it ended.
     `talks` are the calls of the playground.
     `token_secret` signs the stream tokens; every process of one data folder has the same.
     `end_grace_secs`: how long Twilio's questions about a call wait for its stream to have ended here.

@@ -11,7 +11,9 @@ from starlette.websockets import WebSocketState
 from api.access import check_twilio
 from api.deps import Services, ServicesDep
 from api.errors import ANSWERS, NotLocal, NotTwilio
+from api.patience import database_in_time
 from config.agent import AgentConfig
+from pipelines.clock import CallClock
 from storage.errors import DatabaseAway
 from telemetry import metrics
 from telemetry.logs import in_call
@@ -19,6 +21,7 @@ from telephony import stream_token
 from telephony.media_stream import MalformedMessage, MediaStream, ProtocolViolation, Start
 from telephony.next_step import NextStep
 from transcripts.call import Call, Direction, EndReason
+from transcripts.models import CallRow
 
 router = APIRouter(prefix="/twilio", tags=["twilio"])
 
@@ -53,6 +56,8 @@ async def stream(websocket: WebSocket, services: ServicesDep) -> None:
     await websocket.accept()
     try:
         start = await _read_start(websocket, services.settings.stream_start_timeout_secs)
+        # Call time begins with the stream, not with the row that has yet to be found for it.
+        clock = CallClock()
         call, agent = await _claim(services, start)
     except Refused as refusal:
         logger.bind(code=refusal.code, reason=refusal.reason).warning("media socket refused")
@@ -62,7 +67,7 @@ async def stream(websocket: WebSocket, services: ServicesDep) -> None:
         logger.bind(code=gone.code).warning("media socket closed before its start")
         return
     with in_call(call.call_id):
-        code = await _run(services, websocket, start, call, agent)
+        code = await _run(services, websocket, start, call, agent, clock)
         await _close(websocket, code)
 
 
@@ -98,19 +103,8 @@ async def _claim(services: Services, start: Start) -> tuple[Call, AgentConfig]:
     if start.parameters.get("call_id", call_id) != call_id:
         raise Refused(_POLICY, "the token was issued for another call")
     try:
-        row = await services.store.get_call(call_id)
-        # The one transition ringing -> live is what makes a token good for a single socket.
-        if row is None or not await services.store.go_live(call_id):
-            raise Refused(_POLICY, "the stream's token was used already, or its call is over")
-        agent = services.agents.catalog.by_name(row.agent_name)
-        if agent is None:
-            await services.store.finish_call(call_id, EndReason.FAILED, ended_at=datetime.now(UTC))
-            raise Refused(_INTERNAL, "the agent of this call was removed")
-        if services.live.admit(call_id) is None:
-            await services.store.set_next_step(call_id, NextStep("busy").as_json())
-            await services.store.finish_call(call_id, EndReason.REFUSED_BUSY, ended_at=datetime.now(UTC))
-            metrics.REFUSED_TOTAL.inc()
-            raise Refused(_TRY_LATER, "every slot is taken")
+        async with database_in_time():
+            row, agent = await _admit(services, call_id)
     except DatabaseAway as error:
         raise Refused(_INTERNAL, "the database is away") from error
     call = Call(
@@ -126,11 +120,30 @@ async def _claim(services: Services, start: Start) -> tuple[Call, AgentConfig]:
     return call, agent
 
 
-async def _run(services: Services, websocket: WebSocket, start: Start, call: Call, agent: AgentConfig) -> int:
+async def _admit(services: Services, call_id: str) -> tuple[CallRow, AgentConfig]:
+    row = await services.store.get_call(call_id)
+    # The one transition ringing -> live is what makes a token good for a single socket.
+    if row is None or not await services.store.go_live(call_id):
+        raise Refused(_POLICY, "the stream's token was used already, or its call is over")
+    agent = services.agents.catalog.by_name(row.agent_name)
+    if agent is None:
+        await services.store.finish_call(call_id, EndReason.FAILED, ended_at=datetime.now(UTC))
+        raise Refused(_INTERNAL, "the agent of this call was removed")
+    if services.live.admit(call_id) is None:
+        await services.store.set_next_step(call_id, NextStep("busy").as_json())
+        await services.store.finish_call(call_id, EndReason.REFUSED_BUSY, ended_at=datetime.now(UTC))
+        metrics.REFUSED_TOTAL.inc()
+        raise Refused(_TRY_LATER, "every slot is taken")
+    return row, agent
+
+
+async def _run(
+    services: Services, websocket: WebSocket, start: Start, call: Call, agent: AgentConfig, clock: CallClock
+) -> int:
     """Run the call, give its slot back, and return the code to close the socket with."""
     code = _NORMAL
     try:
-        reason = await services.run_stream(websocket, start, call, agent)
+        reason = await services.run_stream(websocket, start, call, agent, clock)
         metrics.CALLS_TOTAL.labels(end_reason=reason.value).inc()
         logger.bind(agent=agent.name, reason=reason.value).info("call ended")
     except asyncio.CancelledError:

@@ -2,10 +2,11 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 from uuid import uuid4
 
 from loguru import logger
@@ -32,7 +33,7 @@ _EMPTY_ROOM_SECS = 120.0
 _ROOM_SPARE_SECS = 300
 """A room outlives the longest call in it by this much."""
 
-Bring = Callable[[], Awaitable[CallTransport | None]]
+Bring = Callable[[], Coroutine[Any, Any, CallTransport | None]]
 """Waits for the caller; None when nobody came."""
 
 
@@ -50,8 +51,7 @@ class Talk:
         """The caller wants no more."""
         if self.voice is not None:
             self.voice.line.is_hung_up = True
-        if self.live.end is not None:
-            self.live.end(EndReason.CALLER_HUNG_UP)
+        self.live.end(EndReason.CALLER_HUNG_UP)
 
 
 class Talks:
@@ -191,13 +191,14 @@ class Talks:
             if not asked.done():
                 asked.set_result(reason)
 
-        talk.live.end = end
-        coming = asyncio.ensure_future(bring())
+        talk.live.on_end(end)
+        coming = asyncio.create_task(bring(), name=f"caller of {talk.call.call_id} comes")
         try:
             await asyncio.wait({coming, asked}, return_when=asyncio.FIRST_COMPLETED)
             talk.voice = None if asked.done() else coming.result()
         finally:
             coming.cancel()
+            await asyncio.gather(coming, return_exceptions=True)
         if talk.voice is None:
             reason = asked.result() if asked.done() else EndReason.NEVER_CONNECTED
             talk.log.event("call.ended", 0, reason=reason.value)
@@ -239,5 +240,5 @@ def _new_call(agent: AgentConfig) -> Call:
 
 
 def _end_if_alone(talk: Talk) -> None:
-    if talk.voice is not None and talk.voice.line.clock.is_held and talk.live.end is not None:
+    if talk.voice is not None and talk.voice.line.clock.is_held:
         talk.live.end(EndReason.NEVER_CONNECTED)

@@ -9,6 +9,7 @@ from loguru import logger
 
 from api.access import SignedForm
 from api.deps import Services, ServicesDep
+from api.patience import database_in_time
 from storage.errors import DatabaseAway
 from telemetry import metrics
 from telephony import stream_token, twiml, webhooks
@@ -45,10 +46,13 @@ async def answer(form: SignedForm, services: ServicesDep) -> Response:
         started_at=datetime.now(UTC),
     )
     try:
-        row = await services.store.open_call(call)
-        is_new = row.call_id == call.call_id
-        if is_new and services.live.is_full:
-            await services.store.finish_call(row.call_id, EndReason.REFUSED_BUSY, ended_at=datetime.now(UTC))
+        async with database_in_time():
+            row = await services.store.open_call(call)
+            is_new = row.call_id == call.call_id
+            is_refused = is_new and services.live.is_full
+            if is_refused:
+                await services.store.finish_call(row.call_id, EndReason.REFUSED_BUSY, ended_at=datetime.now(UTC))
+        if is_refused:
             metrics.REFUSED_TOTAL.inc()
             logger.bind(call_id=row.call_id).warning("call refused: every slot is taken")
             return _xml(twiml.busy(agent.language))
@@ -66,25 +70,11 @@ async def next_step(form: SignedForm, services: ServicesDep) -> Response:
     """Tell Twilio what comes after the stream or after a transfer: hang up, transfer, busy, or an apology."""
     over = webhooks.parse_stream_over(form)
     try:
-        row = await _wait_until_ended(services, over.call_sid)
+        async with database_in_time():
+            return _xml(await _decide_next(services, over))
     except DatabaseAway as error:
         logger.bind(call_sid=over.call_sid, problem=str(error)).error("what comes next is in a database that is away")
         return _xml(twiml.apology(language=_ANOTHER_LANGUAGE))
-    if row is None:
-        return _xml(twiml.hang_up())
-    agent = services.agents.catalog.by_name(row.agent_name)
-    language = agent.language if agent else _ANOTHER_LANGUAGE
-    if over.is_dial_answered is not None:
-        return _xml(twiml.hang_up() if over.is_dial_answered else twiml.not_reached(language))
-    if row.next_step is not None:
-        return _xml(_stored_step(services, row, language))
-    if row.status == CallStatus.ENDED:
-        return _xml(_step_of_ended(row, language))
-    if services.live.holds(row.call_id):
-        # Its pipeline is still winding up here, so it came to an end by itself and nothing was asked for.
-        return _xml(twiml.hang_up())
-    await _give_up(services, row)
-    return _xml(twiml.apology(language=language))
 
 
 @router.post("/status", status_code=204)
@@ -97,9 +87,10 @@ async def status(form: SignedForm, services: ServicesDep) -> None:
     report = webhooks.parse_status_report(form)
     if not report.is_final:
         return
-    row = await _wait_until_ended(services, report.call_sid)
-    if row is not None and row.status != CallStatus.ENDED and not services.live.holds(row.call_id):
-        await _give_up(services, row)
+    async with database_in_time():
+        row = await _wait_until_ended(services, report.call_sid)
+        if row is not None and row.status != CallStatus.ENDED and not services.live.holds(row.call_id):
+            await _give_up(services, row)
 
 
 def _connect(services: Services, call_id: str, call_sid: str) -> str:
@@ -120,6 +111,25 @@ def _connect(services: Services, call_id: str, call_sid: str) -> str:
 
 def _next_url(services: Services) -> str:
     return f"{services.settings.effective_public_base_url}/twilio/next"
+
+
+async def _decide_next(services: Services, over: webhooks.StreamOver) -> str:
+    row = await _wait_until_ended(services, over.call_sid)
+    if row is None:
+        return twiml.hang_up()
+    agent = services.agents.catalog.by_name(row.agent_name)
+    language = agent.language if agent else _ANOTHER_LANGUAGE
+    if over.is_dial_answered is not None:
+        return twiml.hang_up() if over.is_dial_answered else twiml.not_reached(language)
+    if row.next_step is not None:
+        return _stored_step(services, row, language)
+    if row.status == CallStatus.ENDED:
+        return _step_of_ended(row, language)
+    if services.live.holds(row.call_id):
+        # Its pipeline is still winding up here, so it came to an end by itself and nothing was asked for.
+        return twiml.hang_up()
+    await _give_up(services, row)
+    return twiml.apology(language=language)
 
 
 def _stored_step(services: Services, row: CallRow, language: str) -> str:

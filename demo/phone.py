@@ -15,6 +15,7 @@ from transcripts.store import CallStore
 
 CALLER = "+15557654321"
 _CONNECT_SECS = 10.0
+_ANY_ACCOUNT = "AC" + "0123456789abcdef" * 2
 
 
 class NoAnswer(Exception):
@@ -79,7 +80,7 @@ async def simulate_call(settings: Settings, agent: AgentConfig, *, write: Print)
     base_url = settings.model_copy(update={"public_base_url": None}).effective_public_base_url
     token = settings.twilio_auth_token.get_secret_value() if settings.twilio_auth_token else "open-mode"
     database = Database(settings.database_url)
-    async with TwilioSimulator(auth_token=token, **_account(settings)) as twilio:
+    async with TwilioSimulator(auth_token=token, account_sid=settings.twilio_account_sid or _ANY_ACCOUNT) as twilio:
         try:
             await database.connect(settings.database_wait_secs)
             store = CallStore(database)
@@ -91,7 +92,3 @@ async def simulate_call(settings: Settings, agent: AgentConfig, *, write: Print)
             await database.close()
     write(f"The call ended: {row.end_reason}; {delays_line(call)}.")
     return 0
-
-
-def _account(settings: Settings) -> dict[str, str]:
-    return {"account_sid": settings.twilio_account_sid} if settings.twilio_account_sid else {}

@@ -7,6 +7,7 @@ from fastapi import WebSocket
 from loguru import logger
 
 from config.agent import AgentConfig
+from pipelines.clock import CallClock
 from pipelines.guest import AnyBot, GuestBot, run_guest
 from pipelines.live import LiveCalls
 from pipelines.run import CallServices, run_call
@@ -25,15 +26,20 @@ class Answering:
     log_writer: LogWriter
     services: CallServices
 
-    async def run_stream(self, websocket: WebSocket, start: Start, call: Call, agent: AgentConfig) -> EndReason:
-        """Run a phone call on its media socket, accepted and with `start` read. Returns why it ended."""
+    async def run_stream(
+        self, websocket: WebSocket, start: Start, call: Call, agent: AgentConfig, clock: CallClock
+    ) -> EndReason:
+        """Run a phone call on its media socket, accepted and with `start` read. Returns why it ended.
+
+        `clock` was started when `start` arrived.
+        """
         bot = self.bots.get(agent.bot)
         if isinstance(bot, GuestBot):
             live = self.live.get(call.call_id)
             if live is None:
                 raise RuntimeError(f"call {call.call_id} was not admitted")
             return await run_guest(bot, call, agent, websocket, start, self.log_writer.open(call.call_id), live)
-        return await self.run_voice(phone_transport(websocket, MediaStream.after(start)), call, agent)
+        return await self.run_voice(phone_transport(websocket, MediaStream.after(start), clock), call, agent)
 
     async def run_voice(self, voice: CallTransport, call: Call, agent: AgentConfig) -> EndReason:
         """Run a call on any transport. Returns why it ended."""
@@ -46,6 +52,4 @@ class Answering:
             logger.error("agent {} names a bot that cannot take this call: {}", agent.name, agent.bot)
             log.finish(EndReason.FAILED)
             return EndReason.FAILED
-        if not voice.line.clock.is_held:
-            voice.line.clock.start()
         return await run_call(call, agent, bot, voice.transport, voice.line, log, self.services, live)

@@ -5,14 +5,15 @@ that only answers phones never needs them.
 """
 
 import asyncio
-from typing import Any
+from collections import deque
+from typing import Any, cast
 
 from aiortc import RTCPeerConnection
-from aiortc.exceptions import InvalidAccessError, InvalidStateError
-from pipecat.frames.frames import InputAudioRawFrame
+from pipecat.frames.frames import InputAudioRawFrame, OutputAudioRawFrame
 from pipecat.transports.base_transport import TransportParams
 from pipecat.transports.smallwebrtc.connection import SmallWebRTCConnection
 from pipecat.transports.smallwebrtc.transport import (
+    RawAudioTrack,
     SmallWebRTCInputTransport,
     SmallWebRTCOutputTransport,
     SmallWebRTCTransport,
@@ -25,6 +26,11 @@ _LOST_AFTER_MS = 3000.0
 """A browser that closes its end says so while its microphone still sends; one that was lost (crash, cable) has been
 silent for about 30 s by the time WebRTC gives up on it (RFC 7675, six unanswered checks)."""
 
+_LEAD_MS = 200.0
+"""Audio handed to the track ahead of its sending, as on the phone; an interruption takes it back."""
+_TRACK_CHUNK_MS = 10
+"""What Pipecat's track sends at a time."""
+
 
 class _Input(CallerTap, SmallWebRTCInputTransport):
     last_audio_ms = 0.0
@@ -35,7 +41,27 @@ class _Input(CallerTap, SmallWebRTCInputTransport):
 
 
 class _Output(AgentTap, SmallWebRTCOutputTransport):
-    pass
+    async def write_audio_frame(self, frame: OutputAudioRawFrame) -> bool:
+        track = self._track
+        if track is None or not self._client.is_connected or self._client.is_closing:
+            return False
+        # Pipecat's own method waits until the chunk is gone; then the track finds nothing and sends silence between
+        # two chunks whenever the loop is late, and the voice comes in pieces.
+        track.add_audio_bytes(frame.audio)
+        self.line.agent_audio(frame.audio)
+        waiting = cast(deque[Any], track._chunk_queue)  # pyright: ignore[reportPrivateUsage, reportUnknownMemberType]
+        ahead_ms = len(waiting) * _TRACK_CHUNK_MS
+        if ahead_ms > _LEAD_MS:
+            await asyncio.sleep((ahead_ms - _LEAD_MS) / 1000)
+        return True
+
+    def drop_unsent(self) -> None:
+        if self._track is not None:
+            self._track._chunk_queue.clear()  # pyright: ignore[reportPrivateUsage]
+
+    @property
+    def _track(self) -> RawAudioTrack | None:
+        return self._client._audio_output_track  # pyright: ignore[reportPrivateUsage]
 
 
 class BrowserTransport(SmallWebRTCTransport):
@@ -87,12 +113,16 @@ class WebRtcPeer:
 
     async def answer(self, sdp: str, kind: str) -> str:
         """Take the browser's session description, return ours. Raises ValueError for what is none, or has no audio."""
+        if "\na=fingerprint:" not in sdp or "\na=ice-ufrag:" not in sdp:
+            # aiortc would answer it and then fail in a task of its own.
+            raise ValueError("the session description names no key or no way to connect")
         self._pc.on("connectionstatechange", self._on_change)
         try:
             await self.connection.initialize(sdp, kind)
-        except (InvalidAccessError, InvalidStateError, ValueError, KeyError, IndexError, AttributeError) as error:
+        except Exception as error:
             # aiortc parses by splitting: what it raises for a wrong text is whatever the split ran into.
-            raise ValueError(f"the session description cannot be used: {error}") from error
+            problem = f"{type(error).__name__}: {error}"
+            raise ValueError(f"the session description cannot be used ({problem})") from error
         answer: dict[str, Any] | None = self.connection.get_answer()
         if answer is None or not any(transceiver.kind == "audio" for transceiver in self._pc.getTransceivers()):
             raise ValueError("the session description offers no audio")

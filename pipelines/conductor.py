@@ -13,11 +13,22 @@ from transcripts.call import EndReason
 _TICK_SECS = 0.1
 _GOODBYE_START_MS = 4000.0
 """How long the agent may take to begin a goodbye that was asked for."""
+_GOODBYE_SAID_MS = 3000.0
+"""An agent that answered the caller within this time before it ended the call has most likely said goodbye already."""
+_GOODBYE_MORE_MS = 1500.0
+"""What the line stays open after a goodbye that may be the last, or of which nobody told that it was whole."""
 _GOODBYE_LIMIT_MS = 15000.0
 """The most a goodbye may take in all; a model that talks on does not keep the line open."""
+_ANSWER_MS = 3000.0
+"""How long a caller who spoke over the goodbye waits for an answer, before the goodbye counts after all."""
 _QUIET_GAP_MS = 300.0
 """A warning waits for a pause this long, but not for ever: `_WARNING_LIMIT_MS`."""
 _WARNING_LIMIT_MS = 8000.0
+_LAST_WORD_MS = 1000.0
+"""Quiet between two sentences that the agent says of its own accord."""
+
+_MAY_GO_ON = frozenset({EndReason.BOT_ENDED, EndReason.SILENCE})
+"""Goodbyes that a caller who speaks up takes back; when the time is over, it is over."""
 
 Say = Callable[[str], Awaitable[bool]]
 """Have the agent say exactly this sentence; False when this pipeline has no voice to say it with."""
@@ -25,10 +36,24 @@ Say = Callable[[str], Awaitable[bool]]
 
 @dataclass
 class _Goodbye:
+    """`was_said` when the agent seems to have said it before it was asked for; `spoken_before` utterances came before.
+
+    `spoken_at_words` is how many there were when the caller spoke up.
+    """
+
     reason: EndReason
     asked_ms: float
     spoken_before: int
-    start_limit_ms: float = _GOODBYE_START_MS
+    was_said: bool = False
+    spoken_at_words: int | None = None
+
+
+@dataclass
+class _Question:
+    """The agent asked whether the caller is still there, as its utterance number `number`."""
+
+    asked_ms: float
+    number: int
 
 
 class Conductor:
@@ -47,21 +72,29 @@ class Conductor:
         self.may_judge_silence = False
         self._ended = asyncio.Event()
         self._goodbye: _Goodbye | None = None
-        self._asked_ms: float | None = None
+        self._question: _Question | None = None
         self._warning_due_ms = None if limits.warn_at_secs is None else limits.warn_at_secs * 1000.0
         self.reason: EndReason | None = None
+        self.ended_ms: float | None = None
 
     def end(self, reason: EndReason) -> None:
         """End the call now. The first reason stays."""
         if self.reason is None:
             self.reason = reason
+            self.ended_ms = self._scribe.now_ms
         self._ended.set()
 
     def end_after_goodbye(self, reason: EndReason) -> None:
-        """End the call once what the agent says next, or is saying, was heard to its last word."""
-        if self._goodbye is None:
-            spoken = self._scribe.spoken_count
-            self._goodbye = _Goodbye(reason, self._scribe.now_ms, spoken)
+        """End the call once its goodbye was heard to the last word: what the agent says next, is saying or has said.
+
+        A caller who speaks meanwhile, and is answered, takes it back: the call goes on.
+        """
+        if self._goodbye is not None:
+            return
+        scribe = self._scribe
+        has_answered = scribe.agent_began_ms is not None and scribe.agent_began_ms >= scribe.last_caller_ms
+        was_said = has_answered and scribe.agent_quiet_ms <= _GOODBYE_SAID_MS
+        self._goodbye = _Goodbye(reason, scribe.now_ms, scribe.spoken_count, was_said)
 
     async def wait(self) -> EndReason:
         """Conduct the call; returns why it ended."""
@@ -70,18 +103,22 @@ class Conductor:
                 async with asyncio.timeout(_TICK_SECS):
                     await self._ended.wait()
             except TimeoutError:
-                await self._tick()
+                await self.tick()
         assert self.reason is not None
         return self.reason
 
-    async def _tick(self) -> None:
-        self._scribe.tick()
-        now_ms = self._scribe.now_ms
+    async def tick(self) -> None:
+        """Do what this moment asks for; to be called about ten times a second."""
+        scribe, limits = self._scribe, self._limits
+        scribe.tick()
+        if scribe.line.is_hung_up:
+            # The socket usually closes a moment later; one that stays open must not keep the call alive.
+            self.end(EndReason.CALLER_HUNG_UP)
+            return
+        now_ms = scribe.now_ms
         if self._goodbye is not None:
             self._watch_goodbye(self._goodbye, now_ms)
-            return
-        limits = self._limits
-        if now_ms >= limits.max_call_secs * 1000.0:
+        elif now_ms >= limits.max_call_secs * 1000.0:
             await self._say_goodbye(EndReason.TIME_LIMIT, self._phrases.goodbye)
         elif self._warning_due_ms is not None and now_ms >= self._warning_due_ms:
             await self._warn(self._warning_due_ms, now_ms)
@@ -89,40 +126,77 @@ class Conductor:
             await self._watch_silence(now_ms)
 
     def _watch_goodbye(self, goodbye: _Goodbye, now_ms: float) -> None:
+        scribe = self._scribe
+        if goodbye.reason in _MAY_GO_ON and (scribe.caller_began_ms or 0.0) > goodbye.asked_ms:
+            self._hear_objection(goodbye, now_ms)
+            return
         waited_ms = now_ms - goodbye.asked_ms
-        has_spoken = self._scribe.spoken_count > goodbye.spoken_before
-        may_stop = has_spoken or waited_ms > goodbye.start_limit_ms
-        if (may_stop and self._scribe.is_agent_idle) or waited_ms > _GOODBYE_LIMIT_MS:
+        if waited_ms > _GOODBYE_LIMIT_MS or (goodbye.was_said and self._was_heard(goodbye.asked_ms, now_ms)):
+            self.end(goodbye.reason)
+        elif scribe.spoken_count > goodbye.spoken_before or waited_ms > _GOODBYE_START_MS:
+            if scribe.is_agent_idle or scribe.agent_quiet_ms > _GOODBYE_MORE_MS:
+                self.end(goodbye.reason)
+
+    def _was_heard(self, asked_ms: float, now_ms: float) -> bool:
+        quiet_ms = self._scribe.agent_quiet_ms
+        return min(quiet_ms, now_ms - asked_ms) > _GOODBYE_MORE_MS
+
+    def _hear_objection(self, goodbye: _Goodbye, now_ms: float) -> None:
+        """The caller spoke up after the goodbye was asked for: with an answer the call goes on, without it does not."""
+        scribe = self._scribe
+        if goodbye.spoken_at_words is None:
+            goodbye.spoken_at_words = scribe.spoken_count
+        if now_ms >= self._limits.max_call_secs * 1000.0:
+            self.end(EndReason.TIME_LIMIT)
+        elif scribe.caller.is_speaking:
+            return
+        elif scribe.spoken_count > goodbye.spoken_at_words:
+            self._goodbye = self._question = None
+            scribe.event("goodbye.taken_back")
+        elif now_ms - scribe.last_caller_ms > _ANSWER_MS and scribe.is_agent_idle:
             self.end(goodbye.reason)
 
     async def _warn(self, due_ms: float, now_ms: float) -> None:
-        is_pause = (
-            self._scribe.is_agent_idle
-            and not self._scribe.caller.is_speaking
-            and now_ms - self._scribe.last_activity_ms >= _QUIET_GAP_MS
-        )
+        is_pause = self._is_quiet and now_ms - self._scribe.last_activity_ms >= _QUIET_GAP_MS
         if is_pause or now_ms - due_ms > _WARNING_LIMIT_MS:
             self._warning_due_ms = None
             self._scribe.event("time.warned")
-            await self._say(self._phrases.time_warning)
+            await self._speak(self._phrases.time_warning)
+
+    @property
+    def _is_quiet(self) -> bool:
+        """Whether nobody speaks, and nobody waits for the model or for a tool."""
+        scribe = self._scribe
+        awaited_ms = scribe.awaited_since_ms
+        # A model that has not begun to answer by now will not; asking the caller also makes it speak again.
+        is_awaited = awaited_ms is not None and scribe.now_ms - awaited_ms < self._limits.silence_hangup_secs * 1000.0
+        return not (scribe.caller.is_speaking or scribe.tools_running or is_awaited) and scribe.is_agent_idle
 
     async def _watch_silence(self, now_ms: float) -> None:
-        scribe, limits = self._scribe, self._limits
-        if scribe.caller.is_speaking or not scribe.is_agent_idle or scribe.tools_running:
+        if not self._is_quiet:
             return
-        if self._asked_ms is not None and scribe.last_caller_ms > self._asked_ms:
-            self._asked_ms = None
+        scribe, limits, question = self._scribe, self._limits, self._question
+        if question is not None and (
+            scribe.last_caller_ms > question.asked_ms or scribe.spoken_count > question.number
+        ):
+            question = self._question = None
         quiet_ms = now_ms - scribe.last_activity_ms
-        if self._asked_ms is None:
+        if question is None:
             if quiet_ms >= limits.silence_ask_secs * 1000.0:
-                self._asked_ms = now_ms
+                self._question = _Question(now_ms, scribe.spoken_count + 1)
                 scribe.event("silence.asked", quiet_ms=round(quiet_ms))
-                await self._say(self._phrases.still_there)
-        elif now_ms - scribe.last_caller_ms >= limits.silence_hangup_secs * 1000.0 and quiet_ms >= 1000.0:
+                await self._speak(self._phrases.still_there)
+            return
+        patience_secs = limits.silence_hangup_secs - limits.silence_ask_secs
+        if now_ms - question.asked_ms >= patience_secs * 1000.0 and quiet_ms >= _LAST_WORD_MS:
             await self._say_goodbye(EndReason.SILENCE, self._phrases.silence_goodbye)
+
+    async def _speak(self, sentence: str) -> bool:
+        self._scribe.await_words()
+        return await self._say(sentence)
 
     async def _say_goodbye(self, reason: EndReason, sentence: str) -> None:
         self._goodbye = _Goodbye(reason, self._scribe.now_ms, self._scribe.spoken_count)
-        if not await self._say(sentence):
+        if not await self._speak(sentence):
             logger.info("this pipeline has no voice for a goodbye: the call ends without one")
             self.end(reason)

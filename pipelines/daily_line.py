@@ -19,26 +19,36 @@ from pipelines.line import CallLine
 from pipelines.line_taps import AgentTap, CallerTap
 
 
-class _Input(CallerTap, DailyInputTransport):
-    is_answered = False
+class Opening:
+    """What opens the conversation, held back until there is somebody to hear it."""
 
+    def __init__(self) -> None:
+        """Begin with nobody there."""
+        self._is_open = False
+        self._held: list[Frame] = []
+
+    def takes(self, frame: Frame) -> bool:
+        """Keep a frame that has the agent speak first; False for any other, and for all once somebody is there."""
+        if self._is_open or not isinstance(frame, LLMRunFrame | TTSSpeakFrame):
+            return False
+        self._held.append(frame)
+        return True
+
+    def release(self) -> list[Frame]:
+        """Somebody is there: return what was held. Nothing the second time."""
+        self._is_open = True
+        held, self._held = self._held, []
+        return held
+
+
+class _Input(CallerTap, DailyInputTransport):
     def __init__(self, transport: DailyTransport, client: Any, params: DailyParams) -> None:
         super().__init__(transport, client, params)  # pyright: ignore[reportUnknownMemberType]
-        self._opening: list[Frame] = []
+        self.opening = Opening()
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
-        # What opens the conversation waits until there is somebody to hear it.
-        if isinstance(frame, LLMRunFrame | TTSSpeakFrame) and not self.is_answered:
-            self._opening.append(frame)
-            return
-        await super().process_frame(frame, direction)
-
-    async def open(self) -> None:
-        """Let the conversation begin. Does nothing the second time."""
-        self.is_answered = True
-        opening, self._opening = self._opening, []
-        for frame in opening:
-            await self.push_frame(frame)
+        if not self.opening.takes(frame):
+            await super().process_frame(frame, direction)
 
 
 class _Output(AgentTap, DailyOutputTransport):
@@ -79,7 +89,13 @@ class RoomTransport(DailyTransport):
         self._line.is_hung_up = reason == "leftCall"
         await super()._on_participant_left(participant, reason)  # pyright: ignore[reportUnknownMemberType]
 
+    async def _on_error(self, error: Any) -> None:
+        await super()._on_error(error)  # pyright: ignore[reportUnknownMemberType]
+        # Pipecat only tells; the agent would sit before a closed door until its time is up.
+        await self._call_event_handler("on_client_disconnected", None)
+
     async def _answer(self) -> None:
         if self._line.clock.is_held:
             self._line.clock.start()
-        await self._incoming.open()
+        for frame in self._incoming.opening.release():
+            await self._incoming.push_frame(frame)

@@ -31,6 +31,10 @@ from pipelines.scribe import Scribe
 _READY_SECS = 5.0
 """How long the connection and the model's `setupComplete` may take together."""
 
+_TOOL_GRACE_SECS = 2.0
+"""A tool is stopped by `pipelines.tools`, which apologises for it; only one that cannot be stopped is left to Pipecat,
+this much later."""
+
 
 def make_client(*, api_key: str, base_url: str | None, ca_file: Path | None) -> Client:
     """One client for every call of the process; building it parses the CA bundle (about 150 ms), so it is built once.
@@ -92,6 +96,7 @@ class GeminiLive(GeminiLiveLLMService):
         self._scribe = scribe
         self._on_lost = on_lost
         self._ready_deadline: asyncio.Timeout | None = None
+        self._is_generated = False
         service = GeminiLiveLLMService.Settings(
             model=settings.model if settings.model.startswith("models/") else f"models/{settings.model}",
             voice=settings.voice,
@@ -108,7 +113,7 @@ class GeminiLive(GeminiLiveLLMService):
             system_instruction=instructions,
             tools=tools or None,
             inference_on_context_initialization=speaks_first,
-            function_call_timeout_secs=tool_timeout_secs,
+            function_call_timeout_secs=tool_timeout_secs + _TOOL_GRACE_SECS,
         )
 
     def create_client(self) -> None:
@@ -124,9 +129,18 @@ class GeminiLive(GeminiLiveLLMService):
                 await super()._connection_task_handler(config)
         except Exception as error:
             # Pipecat only logs this; the caller would hear nothing until he hangs up.
-            logger.error("the model could not be reached: {}: {}", type(error).__name__, error)
-            self._scribe.event("model.failed", error=f"{type(error).__name__}: {error}"[:300])
-            self._on_lost()
+            self._tell_lost(error)
+
+    async def _handle_connection_error(self, error: Exception) -> bool:
+        may_try_again = await super()._handle_connection_error(error)
+        if not may_try_again:
+            self._tell_lost(error)
+        return may_try_again
+
+    def _tell_lost(self, error: Exception) -> None:
+        logger.error("the model could not be reached: {}: {}", type(error).__name__, error)
+        self._scribe.event("model.failed", error=f"{type(error).__name__}: {error}"[:300])
+        self._on_lost()
 
     async def _handle_session_ready(self, session: Any) -> None:
         if self._ready_deadline is not None:
@@ -139,6 +153,10 @@ class GeminiLive(GeminiLiveLLMService):
         content = message.server_content
         if message.usage_metadata and not (content and content.turn_complete):
             await self._handle_msg_usage_metadata(message)
+        if content and (content.turn_complete or content.interrupted):
+            self._is_generated = False
+        elif content and content.generation_complete:
+            self._is_generated = True
         if content and content.generation_complete and self._bot_is_responding:
             await self._set_bot_is_responding(False)
             await self.push_frame(TTSStoppedFrame())
@@ -148,11 +166,22 @@ class GeminiLive(GeminiLiveLLMService):
         content = msg.server_content
         assert content is not None
         assert content.model_turn is not None
+        self._is_generated = False
         # The base class reads the first part only.
         for part in content.model_turn.parts or []:
             single = content.model_copy(update={"model_turn": Content(role="model", parts=[part])})
             await super()._handle_msg_model_turn(msg.model_copy(update={"server_content": single}))
         self._bot_audio_buffer.clear()
+
+    async def _handle_msg_output_transcription(self, message: LiveServerMessage) -> None:
+        transcription = message.server_content and message.server_content.output_transcription
+        if not self._is_generated or not transcription or not transcription.text:
+            await super()._handle_msg_output_transcription(message)
+            return
+        # Words of speech that was sent already: the base class would take them for the beginning of another answer.
+        self._search_result_buffer += transcription.text
+        self._llm_output_buffer += transcription.text
+        await self._push_output_transcription_text_frames(transcription.text)
 
     async def _handle_msg_usage_metadata(self, message: LiveServerMessage) -> None:
         usage = message.usage_metadata

@@ -31,6 +31,8 @@ class GuestBot:
 
 AnyBot = Bot | GuestBot
 
+_left_behind: set[asyncio.Task[None]] = set()
+
 
 async def run_guest(
     bot: GuestBot,
@@ -51,29 +53,25 @@ async def run_guest(
         if not asked.done():
             asked.set_result(reason)
 
-    live.end = end
+    live.on_end(end)
     limit = loop.call_later(agent.limits.max_call_secs, end, EndReason.TIME_LIMIT)
     running = asyncio.create_task(_run(bot.run, call, websocket, start), name=f"guest {call.call_id}")
     try:
         await asyncio.wait({running, asked}, return_when=asyncio.FIRST_COMPLETED)
-        if asked.done():
-            reason = asked.result()
-            await _stop(running)
+        if running.done():
+            reason = _result_of(running, call.agent_name) or _reason_of(websocket)
         else:
-            reason = running.result() or _reason_of(websocket)
+            reason = asked.result()
     finally:
         limit.cancel()
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
+        await _stop(running, call.agent_name)
     at_ms = round((loop.time() - began) * 1000)
     log.event("call.ended", at_ms, reason=reason.value)
     log.finish(reason, recording_status=None, recording_error=None)
     return reason
 
 
-async def _run(
-    bot: Callable[[Any], Awaitable[None]], call: Call, websocket: WebSocket, start: Start
-) -> EndReason | None:
+async def _run(bot: Callable[[Any], Awaitable[None]], call: Call, websocket: WebSocket, start: Start) -> None:
     body = {"from_number": call.from_number or "", "to_number": call.to_number or "", **call.variables}
     data = CallData.model_validate(
         {
@@ -90,10 +88,18 @@ async def _run(
     arguments.handle_sigint = False
     try:
         await bot(arguments)
-    except Exception as error:
-        logger.opt(exception=error).error("the guest bot of agent {} failed", call.agent_name)
-        return EndReason.FAILED
-    return None
+    except SystemExit as error:
+        # A script may end its process; here that would be every other call's.
+        raise RuntimeError(f"it asked the process to exit ({error.code})") from error
+
+
+def _result_of(running: asyncio.Task[None], agent_name: str) -> EndReason | None:
+    """FAILED for a bot that raised, which is told; None for one that returned."""
+    failure = asyncio.CancelledError() if running.cancelled() else running.exception()
+    if failure is None:
+        return None
+    logger.opt(exception=failure).error("the guest bot of agent {} failed", agent_name)
+    return EndReason.FAILED
 
 
 def _reason_of(websocket: WebSocket) -> EndReason:
@@ -102,8 +108,15 @@ def _reason_of(websocket: WebSocket) -> EndReason:
     return EndReason.CALLER_HUNG_UP if is_gone else EndReason.BOT_ENDED
 
 
-async def _stop(running: asyncio.Task[EndReason | None]) -> None:
+async def _stop(running: asyncio.Task[None], agent_name: str) -> None:
+    if running.done():
+        return
     running.cancel()
     _, pending = await asyncio.wait({running}, timeout=_WIND_UP_SECS)
     if pending:
-        logger.error("a guest bot did not stop within {} s", _WIND_UP_SECS)
+        # It is left behind, with its socket closed: neither the row nor the slot of the call may wait for it.
+        _left_behind.add(running)
+        running.add_done_callback(_left_behind.discard)
+        logger.error("the guest bot of agent {} did not stop within {} s", agent_name, _WIND_UP_SECS)
+    elif not running.cancelled() and running.exception() is not None:
+        logger.opt(exception=running.exception()).warning("the guest bot of agent {} failed as it ended", agent_name)

@@ -7,8 +7,18 @@ are dropped when the caller interrupts, and what was already sent must not be fo
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from loguru import logger
+from pipecat.frames.frames import InputAudioRawFrame
+
 from pipelines.clock import CallClock
 from pipelines.playout import Playout
+
+_HEARD_UNTIL = "heard_until_ms"
+
+
+def heard_until_ms(frame: InputAudioRawFrame) -> float:
+    """When the last sample of a frame from a line was spoken, in ms of call time."""
+    return float(frame.metadata[_HEARD_UNTIL])
 
 
 class LineListener(Protocol):
@@ -47,6 +57,8 @@ class CallLine:
         caller_hz: Sample rate of the caller's audio as it enters the pipeline.
         agent_hz: Sample rate of the agent's audio as it leaves.
         is_hung_up: Whether the far end said that the call is over (Twilio's `stop`), as against a lost socket.
+        malformed_count: How many messages of the far end could not be used.
+        first_complaint: What was wrong with the first of them.
     """
 
     clock: CallClock
@@ -55,12 +67,21 @@ class CallLine:
     playout: Playout = field(default_factory=Playout)
     listeners: list[LineListener] = field(default_factory=list[LineListener])
     is_hung_up: bool = False
-    malformed_messages: int = 0
+    malformed_count: int = 0
+    first_complaint: str | None = None
 
-    def caller_audio(self, at_ms: float, pcm: bytes) -> None:
-        """Tell of audio from the caller."""
+    def pass_over(self, complaint: str) -> None:
+        """Count a message that cannot be used; only the first one's fault is kept, or a flood would fill the log."""
+        self.malformed_count += 1
+        if self.first_complaint is None:
+            self.first_complaint = complaint
+            logger.bind(problem=complaint).warning("a message on the line was passed over")
+
+    def caller_audio(self, at_ms: float, frame: InputAudioRawFrame) -> None:
+        """Tell of audio from the caller, and note in the frame when it was spoken."""
+        frame.metadata[_HEARD_UNTIL] = at_ms + len(frame.audio) / 2 / frame.sample_rate * 1000
         for listener in self.listeners:
-            listener.caller_audio(at_ms, pcm)
+            listener.caller_audio(at_ms, frame.audio)
 
     def agent_audio(self, pcm: bytes) -> None:
         """Tell of audio that is being sent now."""

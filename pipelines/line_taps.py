@@ -46,7 +46,7 @@ class CallerTap(BaseInputTransport):
         if abs(began_ms - at_ms) > _GAP_MS:
             at_ms = began_ms
         self._heard_ms = at_ms + duration_ms
-        self.line.caller_audio(at_ms, frame.audio)
+        self.line.caller_audio(at_ms, frame)
         await super().push_audio_frame(frame)
 
 
@@ -54,6 +54,7 @@ class AgentTap(BaseOutputTransport):
     """Tells of the agent's audio and words as they are sent."""
 
     line: CallLine
+    _is_cutting = False
 
     async def write_audio_frame(self, frame: OutputAudioRawFrame) -> bool:
         """Tell, then let the transport send and pace."""
@@ -62,9 +63,16 @@ class AgentTap(BaseOutputTransport):
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         """At an interruption the transport stops first, then the line is told."""
-        await super().process_frame(frame, direction)
-        if isinstance(frame, InterruptionFrame):
-            self.line.agent_cut()
+        if not isinstance(frame, InterruptionFrame):
+            await super().process_frame(frame, direction)
+            return
+        self._is_cutting = True
+        try:
+            await super().process_frame(frame, direction)
+        finally:
+            self._is_cutting = False
+        self.drop_unsent()
+        self.line.agent_cut()
 
     async def push_frame(self, frame: Frame, direction: FrameDirection = FrameDirection.DOWNSTREAM) -> None:
         """Tell of words, and of an utterance's end, in order with their audio."""
@@ -72,6 +80,14 @@ class AgentTap(BaseOutputTransport):
             text = spoken_text(frame)
             if text is not None:
                 self.line.agent_text(text)
-            elif isinstance(frame, BotStoppedSpeakingFrame):
-                self.line.agent_finished()
+            elif isinstance(frame, BotStoppedSpeakingFrame) and not self._is_cutting:
+                # While an interruption is dealt with, this frame says that speech was broken off, not that it is whole.
+                await self.finish_utterance()
         await super().push_frame(frame, direction)
+
+    def drop_unsent(self) -> None:
+        """Forget audio that was written ahead and is not yet on its way; a transport that keeps none has none."""
+
+    async def finish_utterance(self) -> None:
+        """Tell that all of an utterance was sent."""
+        self.line.agent_finished()

@@ -10,10 +10,23 @@ from transcripts.call import EndReason
 
 @dataclass
 class LiveCall:
-    """One call in progress; `end` is set by whoever runs it."""
+    """One call in progress, which may be asked to end from the moment it is admitted."""
 
     call_id: str
-    end: Callable[[EndReason], None] | None = None
+    _asked: EndReason | None = None
+    _runner: Callable[[EndReason], None] | None = None
+
+    def end(self, reason: EndReason) -> None:
+        """Ask the call to end. Asked before anybody runs it, it ends as soon as somebody does."""
+        self._asked = self._asked or reason
+        if self._runner is not None:
+            self._runner(self._asked)
+
+    def on_end(self, runner: Callable[[EndReason], None]) -> None:
+        """Be told to end the call, at once if that was asked before. Whoever runs the call now calls this."""
+        self._runner = runner
+        if self._asked is not None:
+            runner(self._asked)
 
 
 @dataclass
@@ -58,7 +71,10 @@ class LiveCalls:
         return call_id in self._calls
 
     async def drain(self, timeout_secs: float) -> bool:
-        """Take no new call, wait for those in progress; True when none is left."""
+        """Take no new call, wait for those in progress; True when none is left.
+
+        Those that are left after `timeout_secs` are told to end; they are not waited for.
+        """
         self.is_draining = True
         try:
             async with asyncio.timeout(timeout_secs):
@@ -67,6 +83,5 @@ class LiveCalls:
                     await self._changed.wait()
         except TimeoutError:
             for live in list(self._calls.values()):
-                if live.end is not None:
-                    live.end(EndReason.DRAINED)
+                live.end(EndReason.DRAINED)
         return not self._calls

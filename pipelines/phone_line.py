@@ -5,15 +5,14 @@ from collections.abc import Callable
 from typing import Any
 
 from fastapi import WebSocket
-from loguru import logger
 from pipecat.audio.dtmf.types import KeypadEntry
 from pipecat.frames.frames import (
-    BotStoppedSpeakingFrame,
     Frame,
     InputAudioRawFrame,
     InputDTMFFrame,
     InterruptionFrame,
     OutputAudioRawFrame,
+    StartFrame,
 )
 from pipecat.processors.frame_processor import FrameDirection
 from pipecat.serializers.base_serializer import FrameSerializer
@@ -24,7 +23,7 @@ from pipecat.transports.websocket.fastapi import (
 )
 
 from pipelines.line import CallLine
-from pipelines.line_taps import spoken_text
+from pipelines.line_taps import AgentTap
 from pipelines.phone_audio import decode_mulaw, encode_mulaw
 from telephony import media_stream
 from telephony.media_stream import MalformedMessage, MediaStream, ProtocolViolation
@@ -70,19 +69,20 @@ class PhoneSerializer(FrameSerializer):
 
     async def deserialize(self, data: str | bytes) -> Frame | None:
         """`media` -> caller audio, `dtmf` -> a key, `mark` and `stop` -> the line; anything else -> None."""
+        if self._line.is_hung_up:
+            return None  # the call is over, whatever else was on its way
         try:
             event = self._stream.receive(data if isinstance(data, str) else data.decode("utf-8", "replace"))
         except (MalformedMessage, ProtocolViolation) as error:
-            self._line.malformed_messages += 1
-            if self._line.malformed_messages == 1:
-                logger.warning("a media message was passed over: {}", error)
+            self._line.pass_over(str(error))
             return None
         if isinstance(event, media_stream.Media):
             pcm = decode_mulaw(event.payload)
             if not pcm:
                 return None
-            self._line.caller_audio(event.timestamp_ms, pcm)
-            return InputAudioRawFrame(audio=pcm, sample_rate=self._line.caller_hz, num_channels=1)
+            frame = InputAudioRawFrame(audio=pcm, sample_rate=self._line.caller_hz, num_channels=1)
+            self._line.caller_audio(event.timestamp_ms, frame)
+            return frame
         if isinstance(event, media_stream.Mark):
             self._line.playout.return_mark(event.name, self._line.clock.now_ms)
         elif isinstance(event, media_stream.Stop):
@@ -94,7 +94,7 @@ class PhoneSerializer(FrameSerializer):
         return None
 
 
-class PhoneOutput(FastAPIWebsocketOutputTransport):
+class PhoneOutput(AgentTap, FastAPIWebsocketOutputTransport):
     """Paces what it sends `_LEAD_MS` ahead of real time and asks by marks what was really played."""
 
     def __init__(
@@ -109,11 +109,16 @@ class PhoneOutput(FastAPIWebsocketOutputTransport):
     ) -> None:
         """As the base class, with the line to tell and how to send a raw message."""
         super().__init__(transport, client, params)
-        self._line = line
+        self.line = line
         self._send_text = send_text
         self._stream_sid = stream_sid
         self._unmarked_ms = 0.0
         self._marks = 0
+
+    async def start(self, frame: StartFrame) -> None:
+        """Begin with a mark behind nothing: how long the way is, is then known before the first word."""
+        await super().start(frame)
+        await self.send_mark()
 
     async def write_audio_frame(self, frame: OutputAudioRawFrame) -> bool:
         """Send one chunk (PCM16 at the line's rate), then wait until the next is due."""
@@ -121,11 +126,11 @@ class PhoneOutput(FastAPIWebsocketOutputTransport):
             return False
         if not await self._write_frame(frame):
             return False
-        self._line.agent_audio(frame.audio)
-        self._unmarked_ms += len(frame.audio) / 2 / self._line.agent_hz * 1000
+        self.line.agent_audio(frame.audio)
+        self._unmarked_ms += len(frame.audio) / 2 / self.line.agent_hz * 1000
         if self._unmarked_ms >= _MARK_EVERY_MS:
             await self.send_mark()
-        ahead_ms = self._line.playout.end_ms - self._line.playout.skew_ms - self._line.clock.now_ms
+        ahead_ms = self.line.playout.ahead_ms(self.line.clock.now_ms)
         if ahead_ms > _LEAD_MS:
             await asyncio.sleep((ahead_ms - _LEAD_MS) / 1000)
         return True
@@ -135,27 +140,20 @@ class PhoneOutput(FastAPIWebsocketOutputTransport):
         self._unmarked_ms = 0.0
         self._marks += 1
         name = f"m{self._marks}"
-        self._line.playout.expect_mark(name)
+        self.line.playout.expect_mark(name, self.line.clock.now_ms)
         await self._send_text(media_stream.mark(self._stream_sid, name))
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
-        """At an interruption stop sending first, then tell Twilio and the line."""
+        """At an interruption `clear` is sent (by the base class); it returns the marks that were still out."""
         await super().process_frame(frame, direction)
         if isinstance(frame, InterruptionFrame):
-            # The base class has cancelled the sender and sent `clear` by now.
             self._unmarked_ms = 0.0
-            self._line.agent_cut()
 
-    async def push_frame(self, frame: Frame, direction: FrameDirection = FrameDirection.DOWNSTREAM) -> None:
-        """Tell of words in order with their audio, and put a last mark behind an utterance: its end is then known."""
-        text = spoken_text(frame) if direction is FrameDirection.DOWNSTREAM else None
-        if text is not None:
-            self._line.agent_text(text)
-        if isinstance(frame, BotStoppedSpeakingFrame) and direction is FrameDirection.DOWNSTREAM:
-            if self._unmarked_ms and not self._client.is_closing:
-                await self.send_mark()
-            self._line.agent_finished()
-        await super().push_frame(frame, direction)
+    async def finish_utterance(self) -> None:
+        """Put a last mark behind an utterance: its end is then known."""
+        if self._unmarked_ms and not self._client.is_closing:
+            await self.send_mark()
+        await super().finish_utterance()
 
 
 class PhoneTransport(FastAPIWebsocketTransport):

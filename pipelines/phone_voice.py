@@ -14,6 +14,7 @@ class PhoneVoice(FrameProcessor):
         super().__init__(enable_direct_mode=True)
         self._line_hz = line_hz
         self._decimator: Decimator | None = None
+        self._has_tail = False
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         """Convert speech, flush at its end, forget at an interruption; pass everything on."""
@@ -23,7 +24,10 @@ class PhoneVoice(FrameProcessor):
         elif isinstance(frame, InterruptionFrame):
             if self._decimator:
                 self._decimator.reset()
-        elif isinstance(frame, TTSStoppedFrame) and self._decimator:
+            self._has_tail = False
+        elif isinstance(frame, TTSStoppedFrame) and self._decimator and self._has_tail:
+            # Without speech before it there is nothing to flush, and silence would count as an utterance.
+            self._has_tail = False
             tail = self._decimator.flush()
             await self.push_frame(TTSAudioRawFrame(audio=tail, sample_rate=self._line_hz, num_channels=1))
         await self.push_frame(frame, direction)
@@ -34,5 +38,6 @@ class PhoneVoice(FrameProcessor):
             return frame
         if self._decimator is None or self._decimator.factor != factor:
             self._decimator = Decimator(factor, taps=16 * factor)
+        self._has_tail = True
         audio = self._decimator.process(frame.audio)
         return TTSAudioRawFrame(audio=audio, sample_rate=self._line_hz, num_channels=1)

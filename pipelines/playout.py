@@ -19,7 +19,12 @@ class Playout:
 
     def __init__(self, delay_ms: float = 0.0) -> None:
         """Begin with an empty buffer; `delay_ms` is taken for the skew until a mark came back."""
-        self._end_ms = 0.0
+        # When the buffer would run dry if the way took no time. Marks are measured against this and not against
+        # `end_ms`, which holds the skew itself: an estimate must not feed on what it predicted.
+        self._dry_ms = 0.0
+        # What separates the two, for the stretch of audio sent last: one stretch is heard without a seam, so it keeps
+        # the skew it began with.
+        self._shift_ms = 0.0
         self._delay_ms = delay_ms
         self._marks: dict[str, float] = {}
         self._skews: deque[float] = deque(maxlen=_SKEW_WINDOW)
@@ -32,36 +37,44 @@ class Playout:
     @property
     def end_ms(self) -> float:
         """When all audio sent so far will have been played."""
-        return self._end_ms
+        return self._dry_ms + self._shift_ms
+
+    def ahead_ms(self, now_ms: float) -> float:
+        """How much audio lies ready at the far end, were the way there of no length; negative once it has run dry."""
+        return self._dry_ms - now_ms
 
     def send(self, now_ms: float, duration_ms: float) -> float:
         """Queue `duration_ms` of audio; returns when its first sample is played."""
-        start_ms = max(now_ms + self.skew_ms, self._end_ms)
-        self._end_ms = start_ms + duration_ms
+        if now_ms >= self._dry_ms:
+            start_ms = max(now_ms + self.skew_ms, self.end_ms)
+            self._dry_ms, self._shift_ms = now_ms, start_ms - now_ms
+        start_ms = self.end_ms
+        self._dry_ms += duration_ms
         return start_ms
 
-    def expect_mark(self, name: str) -> None:
-        """Note a mark sent behind all audio queued so far."""
-        self._marks[name] = self._end_ms - self.skew_ms
+    def expect_mark(self, name: str, now_ms: float) -> None:
+        """Note a mark sent behind all audio queued so far; behind an empty queue it comes back at once."""
+        self._marks[name] = max(self._dry_ms, now_ms)
 
     def return_mark(self, name: str, now_ms: float) -> bool:
         """Take in a mark; returns False for one that was never sent or was already returned."""
-        expected_ms = self._marks.pop(name, None)
-        if expected_ms is None:
+        dry_ms = self._marks.pop(name, None)
+        if dry_ms is None:
             return False
-        self._skews.append(max(0.0, now_ms - expected_ms))
+        self._skews.append(max(0.0, now_ms - dry_ms))
         return True
 
     def clear(self, now_ms: float) -> float:
         """Empty the buffer; returns up to when audio was heard (never later than what had been queued)."""
-        cut_ms = min(now_ms + self.skew_ms, self._end_ms)
-        self._end_ms = min(self._end_ms, cut_ms)
+        cut_ms = min(now_ms + self.skew_ms, self.end_ms)
+        self._dry_ms = min(self._dry_ms, now_ms)
+        self._shift_ms = cut_ms - self._dry_ms
         # Twilio returns every pending mark at once now: they say nothing of what was played.
         self._marks.clear()
         return cut_ms
 
     def is_done(self, now_ms: float) -> bool:
         """Whether everything sent has been played, confirmed by marks where marks are used."""
-        if now_ms < self._end_ms:
+        if now_ms < self.end_ms:
             return False
-        return not self._marks or now_ms > self._end_ms + _LOST_MARK_MS
+        return not self._marks or now_ms > self.end_ms + _LOST_MARK_MS

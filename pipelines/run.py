@@ -75,25 +75,36 @@ async def run_call(
         on_model_lost=lambda: conductor.end(EndReason.FAILED),
     )
     conductor = Conductor(agent.limits, assembly.phrases, scribe, say=assembly.say)
-    live.end = conductor.end
+    live.on_end(conductor.end)
     scribe.event("call.live", at_ms=0, agent=agent.name, direction=call.direction.value)
+    detail: str | None = None
     try:
         assemble(assembly)
+        conductor.may_judge_silence = assembly.has_voice_activity
+        settings = bot.settings.model_validate(agent.settings) if bot.settings is not None else None
+        desk = CallResources(call, agent, settings, services.records_of(agent.name), scribe, conductor)
+        detail = await _run_pipeline(assembly, conductor, desk, transport, line)
     except CannotBuildPipeline as error:
         logger.error("agent {}: {}", agent.name, error)
         conductor.end(EndReason.FAILED)
-        return await _finish(scribe, log, recording, EndReason.FAILED, str(error))
-    conductor.may_judge_silence = assembly.has_voice_activity
-
-    settings = bot.settings.model_validate(agent.settings) if bot.settings is not None else None
-    desk = CallResources(call, agent, settings, services.records_of(agent.name), scribe, conductor)
-    reason, detail = await _run_pipeline(assembly, conductor, desk, transport, line)
-    return await _finish(scribe, log, recording, reason, detail)
+        detail = str(error)
+    except asyncio.CancelledError:
+        conductor.end(EndReason.DRAINED)
+        raise
+    except Exception as error:
+        conductor.end(EndReason.FAILED)
+        detail = f"{type(error).__name__}: {error}"
+        raise
+    finally:
+        # However it ended: what was said and recorded until then is kept.
+        reason = await _finish(scribe, log, recording, conductor, detail)
+    return reason
 
 
 async def _run_pipeline(
     assembly: Assembly, conductor: Conductor, desk: CallResources, transport: BaseTransport, line: CallLine
-) -> tuple[EndReason, str | None]:
+) -> str | None:
+    """Run the pipeline until the conductor ends the call; returns what went wrong, if anything did."""
     worker = PipelineWorker(
         Pipeline(assembly.processors),
         params=PipelineParams(
@@ -117,16 +128,18 @@ async def _run_pipeline(
     conducting = asyncio.create_task(conductor.wait(), name=f"conductor {desk.call.call_id}")
     try:
         await worker.queue_frames(assembly.opening_frames())
+        if assembly.greeting:
+            assembly.scribe.await_words()
         await asyncio.wait({running, conducting}, return_when=asyncio.FIRST_COMPLETED)
         if running.done() and not conducting.done():
-            failure = running.exception()
+            failure = None if running.cancelled() else running.exception()
             detail = f"{type(failure).__name__}: {failure}" if failure else "the pipeline ended by itself"
             logger.opt(exception=failure).error("the pipeline of a call ended before the call: {}", detail)
             conductor.end(EndReason.FAILED)
-        reason = await conducting
+        await conducting
     finally:
         await _wind_up(runner, running, conducting)
-    return reason, detail
+    return detail
 
 
 async def _wind_up(runner: WorkerRunner, running: asyncio.Task[None], conducting: asyncio.Task[EndReason]) -> None:
@@ -137,17 +150,21 @@ async def _wind_up(runner: WorkerRunner, running: asyncio.Task[None], conducting
         if pending:
             logger.error("a pipeline did not wind up within {} s and is cut off", _SHUTDOWN_SECS)
             running.cancel()
-    await asyncio.gather(running, conducting, return_exceptions=True)
+    # One that swallows its cancellation is left behind: the call's row and recording must not wait for it.
+    await asyncio.wait({running, conducting}, timeout=_SHUTDOWN_SECS)
 
 
 async def _finish(
-    scribe: Scribe, log: CallLog, recording: RecordingWriter | None, reason: EndReason, detail: str | None
+    scribe: Scribe, log: CallLog, recording: RecordingWriter | None, conductor: Conductor, detail: str | None
 ) -> EndReason:
-    scribe.close()
+    reason = conductor.reason or EndReason.FAILED
+    # The call was over then; winding up takes a moment that belongs neither to its turns nor to its recording.
+    ended_ms = scribe.now_ms if conductor.ended_ms is None else conductor.ended_ms
+    scribe.close(ended_ms)
     result: RecordingResult | None = None
     if recording is not None:
-        result = await recording.close(scribe.now_ms)
-    scribe.event("call.ended", reason=reason.value, detail=detail)
+        result = await recording.close(ended_ms)
+    scribe.event("call.ended", at_ms=ended_ms, reason=reason.value, detail=detail)
     log.finish(
         reason,
         recording_status=result.status if result else None,

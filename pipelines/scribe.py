@@ -2,11 +2,18 @@
 
 from dataclasses import dataclass, field
 
+from pipelines.agent_turns import AgentTurns
+from pipelines.caller_turns import CallerTurns
 from pipelines.line import CallLine
-from pipelines.turns import AgentTurns, CallerTurns
 from telemetry import metrics
 from transcripts.call import Turn
 from transcripts.log import CallLog
+
+_WHOLE_AFTER_MS = 500.0
+"""Gaps within an utterance are shorter than this, unless the model falters."""
+
+_CUT_LATE_MS = 1500.0
+"""A model may take this long to fall silent for something short that the caller said meanwhile."""
 
 
 @dataclass
@@ -14,7 +21,9 @@ class Scribe:
     """Writes down one call. Implements `LineListener`; the pipeline's processors tell it the rest.
 
     Attributes:
-        last_caller_ms: When the caller was last heard or pressed a key.
+        last_caller_ms: When the caller was last heard speaking or pressed a key.
+        caller_began_ms: When the caller last began to speak.
+        agent_began_ms: When the agent's latest utterance began to be heard.
         keeps_turns: Whether the pipeline has a `transcript` stage.
         spoken_count: How many utterances the agent has begun.
         reply_due_ms: When the caller stopped speaking, while his answer is still awaited.
@@ -26,11 +35,16 @@ class Scribe:
     agent: AgentTurns = field(default_factory=AgentTurns)
     caller: CallerTurns = field(default_factory=CallerTurns)
     last_caller_ms: float = 0.0
+    caller_began_ms: float | None = None
+    agent_began_ms: float | None = None
     reply_due_ms: float | None = None
-    first_word_ms: float | None = None
     spoken_count: int = 0
     tools_running: int = 0
     keeps_turns: bool = False
+    _asked_ms: float | None = None
+    _last_stop_ms: float = -_CUT_LATE_MS
+    _waiting: list[Turn] = field(default_factory=list[Turn])
+    """Turns of the agent that are over, but that the caller's words before them have yet to precede."""
 
     @property
     def now_ms(self) -> float:
@@ -47,6 +61,24 @@ class Scribe:
         """When somebody was last heard on the line."""
         return max(self.last_caller_ms, self.line.playout.end_ms)
 
+    @property
+    def agent_quiet_ms(self) -> float:
+        """For how long nothing that the agent has sent is left to be heard; 0 while there is."""
+        return max(0.0, self.now_ms - self.line.playout.end_ms) if self.line.playout.is_done(self.now_ms) else 0.0
+
+    @property
+    def awaited_since_ms(self) -> float | None:
+        """Since when the model owes words: it was asked for some, given a result, or spoken to; None when it does not.
+
+        A sound of the caller's that brought no words with it is noise after a while, and nothing is owed for noise.
+        """
+        since = [] if self._asked_ms is None else [self._asked_ms]
+        if self.reply_due_ms is not None and (
+            self.caller.has_words or self.now_ms - self.reply_due_ms <= CallerTurns.WORDS_WITHIN_MS
+        ):
+            since.append(self.reply_due_ms)
+        return max(since, default=None)
+
     # what the line tells
 
     def caller_audio(self, at_ms: float, pcm: bytes) -> None:
@@ -54,15 +86,16 @@ class Scribe:
 
     def agent_audio(self, at_ms: float, pcm: bytes) -> None:
         """Audio that will be heard from `at_ms` on."""
-        self._end_previous()
-        if not self.agent.is_open or self.agent.is_unheard:
+        if self.agent.is_complete:
+            # Audio is sent at most a fifth of a second ahead: what was complete before is as good as heard.
+            self._write_in_order(self.agent.finish())
+        if self.agent.is_unheard:
             self._begin_utterance(at_ms)
         self.agent.add_audio(at_ms, len(pcm) / 2 / self.line.agent_hz * 1000)
 
     def agent_text(self, text: str) -> None:
-        """Words whose audio follows."""
-        self._end_previous()
-        self.agent.add_text(text)
+        """Words, told about when their audio is sent."""
+        self.agent.add_text(text, self.now_ms)
 
     def agent_finished(self) -> None:
         """All of an utterance was sent."""
@@ -70,9 +103,15 @@ class Scribe:
 
     def agent_cut(self, at_ms: float) -> None:
         """The caller interrupted: what was not heard is not written."""
+        if self.now_ms - at_ms > _WHOLE_AFTER_MS:
+            self.agent.complete()  # nobody told so, but it was heard to its end and nothing followed
+        was_open = self.agent.is_open
         turn = self.agent.cut(at_ms)
-        self.event("agent.interrupted", at_ms=at_ms)
-        self._write(turn)
+        if was_open:
+            self.event("agent.interrupted", at_ms=at_ms)
+            if self.reply_due_ms is None and self.now_ms - self._last_stop_ms <= _CUT_LATE_MS:
+                self.reply_due_ms = self._last_stop_ms
+        self._write_in_order(turn)
 
     def digit(self, at_ms: float, digit: str) -> None:
         """A key press."""
@@ -84,20 +123,37 @@ class Scribe:
     def caller_started(self, at_ms: float) -> None:
         """Voice activity begins."""
         self._write(self.caller.start(at_ms))
-        self.reply_due_ms = None
+        self.reply_due_ms = self._asked_ms = None
+        self.caller_began_ms = at_ms
         self.last_caller_ms = max(self.last_caller_ms, at_ms)
         self.event("caller.started", at_ms=at_ms)
 
     def caller_stopped(self, at_ms: float) -> None:
         """Voice activity has ended at `at_ms`."""
         self.caller.stop(at_ms)
-        self.reply_due_ms = at_ms
+        self._last_stop_ms = at_ms
         self.last_caller_ms = max(self.last_caller_ms, at_ms)
         self.event("caller.stopped", at_ms=at_ms)
+        if self.agent_began_ms is not None and self.agent_began_ms >= at_ms:
+            self._tell_delay(at_ms, self.agent_began_ms)  # the answer was faster than the detector of silence
+        elif self.agent.is_unheard:
+            self.reply_due_ms = at_ms
 
     def caller_text(self, text: str) -> None:
         """Words of the caller."""
         self.caller.add_text(text, self.now_ms)
+
+    def tool_started(self) -> None:
+        """A tool runs: nobody waits in silence, however long it takes."""
+        self.tools_running += 1
+
+    def tool_ended(self) -> None:
+        """A tool has ended."""
+        self.tools_running -= 1
+
+    def await_words(self) -> None:
+        """The model was asked to speak, or was given a result to speak of."""
+        self._asked_ms = self.now_ms
 
     def event(self, kind: str, *, at_ms: float | None = None, **data: object) -> None:
         """Add to the call's event list."""
@@ -107,31 +163,44 @@ class Scribe:
         """Write what has ended since; to be called about ten times a second."""
         now_ms = self.now_ms
         self._write(self.caller.settle(now_ms))
-        self._write(self.agent.settle(now_ms))
+        self._write_in_order(self.agent.settle(now_ms))
 
-    def close(self) -> None:
-        """The call is over: write what was still open."""
-        now_ms = self.now_ms
-        self._write(self.caller.settle(now_ms, finished=True))
-        self._write(self.agent.settle(now_ms, finished=True))
-
-    def _end_previous(self) -> None:
-        # Audio is sent at most a fifth of a second ahead: what was complete before is as good as heard.
-        if self.agent.is_complete:
-            self._write(self.agent.settle(max(self.now_ms, self.line.playout.end_ms)))
+    def close(self, at_ms: float) -> None:
+        """The call was over at `at_ms`: write what was still open then."""
+        turns, self._waiting = self._waiting, []
+        while (turn := self.caller.settle(at_ms, finished=True)) is not None:
+            turns.append(turn)
+        last = self.agent.settle(at_ms, finished=True)
+        if last is not None:
+            turns.append(last)
+        for turn in sorted(turns, key=lambda turn: turn.start_ms):
+            self._write(turn)
+        if self.line.malformed_count:
+            self.event("line.malformed", count=self.line.malformed_count, first=self.line.first_complaint)
 
     def _begin_utterance(self, at_ms: float) -> None:
         self.spoken_count += 1
         self.caller.answer(self.now_ms)
-        if self.first_word_ms is None:
-            self.first_word_ms = at_ms
+        self._asked_ms = None
+        if self.agent_began_ms is None:
             metrics.FIRST_WORD_SECONDS.observe(at_ms / 1000)
             self.event("latency.first_word", at_ms=at_ms, ms=round(at_ms))
+        self.agent_began_ms = at_ms
         if self.reply_due_ms is not None:
-            delay_ms = at_ms - self.reply_due_ms
+            self._tell_delay(self.reply_due_ms, at_ms)
             self.reply_due_ms = None
-            metrics.REPLY_LATENCY_SECONDS.labels(agent=self.agent_name).observe(delay_ms / 1000)
-            self.event("latency.reply", at_ms=at_ms, ms=round(delay_ms))
+
+    def _tell_delay(self, due_ms: float, at_ms: float) -> None:
+        delay_ms = at_ms - due_ms
+        metrics.REPLY_LATENCY_SECONDS.labels(agent=self.agent_name).observe(delay_ms / 1000)
+        self.event("latency.reply", at_ms=at_ms, ms=round(delay_ms))
+
+    def _write_in_order(self, turn: Turn | None) -> None:
+        """Write a turn of the agent, once everything the caller said before it is written."""
+        if turn is not None:
+            self._waiting.append(turn)
+        while self._waiting and not self.caller.is_before(self._waiting[0].start_ms, self.now_ms):
+            self._write(self._waiting.pop(0))
 
     def _write(self, turn: Turn | None) -> None:
         if turn is not None and self.keeps_turns:

@@ -69,11 +69,12 @@ class Assembly:
 
     @property
     def greeting(self) -> str:
-        """The first sentence of the call, with the recording announced where the agent does so."""
-        spoken = [self.agent.render(self.agent.greeting, self.call.variables)]
+        """What the call begins with: the recording is announced where the agent does so, then comes the greeting."""
+        spoken: list[str] = []
         recording = self.agent.recording
         if recording.enabled and recording.consent == "announce":
             spoken.append(self.agent.render(recording.announcement, self.call.variables))
+        spoken.append(self.agent.render(self.agent.greeting, self.call.variables))
         return " ".join(filter(None, spoken))
 
     @property
@@ -265,9 +266,15 @@ def find_class(dotted: str) -> type[FrameProcessor]:
 
 
 def check_dotted(dotted: str) -> str | None:
-    """Say what is wrong with a dotted stage name, for `agents check`; None when nothing is."""
+    """Say what is wrong with a dotted stage name, for `agents check`; None when nothing is.
+
+    Loads all that the class needs, which takes seconds for some: not to be called on the event loop.
+    """
     try:
-        find_class(dotted)
+        found = find_class(dotted)
+        if issubclass(found, LLMService):
+            # Pipecat imports the adapter (a whole SDK) when the first service is made: in the middle of a call.
+            found._resolve_adapter_class()  # pyright: ignore[reportPrivateUsage, reportUnknownMemberType]
     except CannotBuildPipeline as error:
         return str(error)
     except Exception as error:

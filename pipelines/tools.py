@@ -1,5 +1,6 @@
 """What a bot is made of: its tools, the settings it reads from the agent's YAML, and what a tool may reach."""
 
+import asyncio
 import functools
 import inspect
 from collections.abc import Awaitable, Callable, Sequence
@@ -81,7 +82,7 @@ def _watch(tool: Tool) -> Tool:
     async def watched(params: FunctionCallParams, **arguments: Any) -> None:
         desk = resources(params)
         started_ms = desk.scribe.now_ms
-        desk.scribe.tools_running += 1
+        desk.scribe.tool_started()
         desk.scribe.event("tool.called", name=name, arguments=arguments)
         answer = params.result_callback
         answers: list[Any] = []
@@ -90,13 +91,17 @@ def _watch(tool: Tool) -> Tool:
             answers.append(result)
             took_ms = round(desk.scribe.now_ms - started_ms)
             desk.scribe.event("tool.result", name=name, result=result, took_ms=took_ms)
+            desk.scribe.await_words()
             await answer(result, **options)
 
         params.result_callback = result_callback
         try:
-            await tool(params, **arguments)
+            await _run_in_time(tool(params, **arguments), desk.agent.limits.tool_timeout_secs)
             if not answers:
                 raise RuntimeError("it returned without calling params.result_callback")
+        except asyncio.CancelledError:
+            desk.scribe.event("tool.cancelled", name=name)
+            raise
         except Exception as error:
             # The model must get an answer whatever happens, or a BLOCKING call leaves the caller in silence.
             logger.opt(exception=error).error("tool {} failed", name)
@@ -105,17 +110,30 @@ def _watch(tool: Tool) -> Tool:
             if not answers:
                 sorry = desk.agent.render(desk.agent.phrases.tool_failed, desk.call.variables)
                 say = f'Apologise, in these words: "{sorry}"'
+                desk.scribe.await_words()
                 await answer({"error": f"The tool {name} failed.", "say": say})
         finally:
-            desk.scribe.tools_running -= 1
+            desk.scribe.tool_ended()
 
     if not inspect.iscoroutinefunction(tool):
         raise TypeError(f"tool {name} must be an async function")
     return watched
 
 
+async def _run_in_time(work: Awaitable[None], limit_secs: float) -> None:
+    limit = asyncio.timeout(limit_secs)
+    try:
+        async with limit:
+            await work
+    except TimeoutError as error:
+        if not limit.expired():  # the tool's own, which says more
+            raise
+        raise TimeoutError(f"no result within {limit_secs:g} s") from error
+
+
 async def end_call(params: FunctionCallParams) -> None:
     """End the phone call. Use it when the caller has said goodbye or has nothing more to ask; then say goodbye."""
     desk = resources(params)
     desk.ending.end_after_goodbye(EndReason.BOT_ENDED)
-    await params.result_callback({"ended": True, "now": "Say one short goodbye."})
+    now = "Say one short goodbye, unless you just did. A caller who speaks again takes this back: then go on."
+    await params.result_callback({"ended": True, "now": now})

@@ -30,9 +30,9 @@ class CallTransport:
     line: CallLine
 
 
-def phone_transport(websocket: WebSocket, stream: MediaStream) -> CallTransport:
-    """Twilio's media socket, accepted and `start` received."""
-    line = CallLine(CallClock(), caller_hz=_PHONE_HZ, agent_hz=_PHONE_HZ)
+def phone_transport(websocket: WebSocket, stream: MediaStream, clock: CallClock) -> CallTransport:
+    """Twilio's media socket, accepted and `start` received, and a clock that was started then."""
+    line = CallLine(clock, caller_hz=_PHONE_HZ, agent_hz=_PHONE_HZ)
     return CallTransport(PhoneTransport(websocket, stream, line), line)
 
 

@@ -15,6 +15,7 @@ from pipecat.frames.frames import (
 from pipecat.processors.audio.vad_processor import VADProcessor
 from pipecat.processors.frame_processor import FrameDirection
 
+from pipelines.line import heard_until_ms
 from pipelines.scribe import Scribe
 
 
@@ -51,7 +52,7 @@ class VoiceSettings:
 
 
 class VoiceActivity(VADProcessor):
-    """Pipecat's VAD processor that also tells the scribe, in call time counted by samples and not by the clock."""
+    """Pipecat's VAD processor that also tells the scribe, in the time of the audio and not of its arrival here."""
 
     def __init__(self, settings: VoiceSettings, scribe: Scribe) -> None:
         """Take the stage's settings and whom to tell."""
@@ -68,11 +69,9 @@ class VoiceActivity(VADProcessor):
         self._is_speaking = False
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
-        """Count the caller's audio, then let the base class judge it."""
+        """Note how far the caller was heard, then let the base class judge it."""
         if isinstance(frame, InputAudioRawFrame):
-            if not self._heard_ms:
-                self._heard_ms = self._scribe.now_ms
-            self._heard_ms += len(frame.audio) / 2 / frame.sample_rate * 1000
+            self._heard_ms = heard_until_ms(frame)
         await super().process_frame(frame, direction)
 
     async def broadcast_frame(self, frame_cls: type[Frame], **kwargs: object) -> None:

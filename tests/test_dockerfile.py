@@ -76,7 +76,7 @@ def test_everything_installed_is_pinned_by_its_hash() -> None:
     installs = [arguments for arguments in arguments_of("RUN") if "pip" in arguments]
     assert len(installs) == 1
     assert "--require-hashes" in installs[0]
-    assert "requirements.lock" in installs[0]
+    assert "requirements-server.lock" in installs[0]
     assert not [
         arguments for name, arguments in last_stage() if name == "RUN" and ("pip" in arguments or "apt" in arguments)
     ]
@@ -114,7 +114,7 @@ def test_the_build_sees_no_secret_no_data_and_no_test() -> None:
     assert rules[0] == "*", "an allow-list begins by leaving everything out"
     names = {file.relative_to(ROOT).as_posix() for file in shipped()}
     assert not [name for name in names if name.startswith((".", "tests/", "data/")) or name.endswith(".pyc")]
-    assert {"server.py", "cli.py", "requirements.lock", "LICENSE"} <= names
+    assert {"server.py", "cli.py", "requirements-server.lock", "LICENSE"} <= names
 
 
 def test_every_room_is_in_the_image() -> None:
@@ -123,7 +123,9 @@ def test_every_room_is_in_the_image() -> None:
 
 
 def test_every_library_that_is_imported_is_in_the_lock_of_the_image() -> None:
-    locked = set(re.findall(r"^([\w.-]+)==", (ROOT / "requirements.lock").read_text(encoding="utf-8"), re.MULTILINE))
+    locked = set(
+        re.findall(r"^([\w.-]+)==", (ROOT / "requirements-server.lock").read_text(encoding="utf-8"), re.MULTILINE)
+    )
     providers = importlib.metadata.packages_distributions()
     for file in shipped():
         if file.suffix != ".py" or file.relative_to(ROOT).as_posix() in BY_HAND:
@@ -133,7 +135,7 @@ def test_every_library_that_is_imported_is_in_the_lock_of_the_image() -> None:
             if top in sys.stdlib_module_names or top in MAY_IMPORT or top in {"server", "cli", "__future__"}:
                 continue
             sources = {re.sub(r"[-_.]+", "-", source).lower() for source in providers.get(top, [])}
-            assert sources & locked, f"{file.relative_to(ROOT)}:{line}: {name} is not in requirements.lock"
+            assert sources & locked, f"{file.relative_to(ROOT)}:{line}: {name} is not in requirements-server.lock"
 
 
 def test_what_is_in_the_image_is_enough_to_check_its_agents(tmp_path: Path) -> None:

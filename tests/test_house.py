@@ -13,7 +13,7 @@ from packaging.version import Version
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 GROUPS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["dependency-groups"]
-SHIPPED, WITH_TOOLS = ROOT / "requirements.lock", ROOT / "requirements-dev.lock"
+SHIPPED, WITH_TOOLS = ROOT / "requirements-server.lock", ROOT / "requirements.lock"
 HASH = re.compile(r"--hash=sha256:[0-9a-f]{64}")
 SUMMARY = "===== 3 passed in 0.01s ====="
 

@@ -46,7 +46,8 @@ class OpenPage:
     complaints: list[str] = field(default_factory=list)
 
 
-def find_chromium() -> str:
+@pytest.fixture(scope="session")
+def chromium() -> str:
     """The system's Chromium. Without one the test is skipped; a build machine has to have it."""
     found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if found is None:
@@ -72,19 +73,20 @@ def write_microphone(path: Path, clip_id: str, before_secs: float) -> None:
 
 
 @pytest.fixture
-async def open_page(tmp_path: Path) -> AsyncGenerator[Callable[..., Any]]:
-    """Open Chromium; keyword arguments: `hears` (a clip id), `before_secs` of silence, options of the page."""
-    chromium = find_chromium()
-    expect.set_options(timeout=20_000)
+async def open_page(tmp_path: Path, chromium: str) -> AsyncGenerator[Callable[..., Any]]:
+    """Open Chromium; keyword arguments: `hears` (a clip), `before_secs` of silence, `again` and again."""
+    expect.set_options(timeout=40_000)
     async with AsyncExitStack() as closing:
         playwright = await closing.enter_async_context(async_playwright())
 
-        async def open_one(*, hears: str | None = None, before_secs: float = 8.0, **options: Any) -> OpenPage:
+        async def open_one(
+            *, hears: str | None = None, before_secs: float = 8.0, again: bool = False, **options: Any
+        ) -> OpenPage:
             flags = list(_FLAGS)
             if hears is not None:
                 sound = tmp_path / "microphone.wav"
                 await asyncio.to_thread(write_microphone, sound, hears, before_secs)
-                flags.append(f"--use-file-for-fake-audio-capture={sound}%noloop")
+                flags.append(f"--use-file-for-fake-audio-capture={sound}{'' if again else '%noloop'}")
             browser = await playwright.chromium.launch(executable_path=chromium, args=flags)
             closing.push_async_callback(browser.close)
             page = await browser.new_page(**{"viewport": {"width": 1100, "height": 800}, **options})

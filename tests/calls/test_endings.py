@@ -1,9 +1,9 @@
 """Why a call ends, and that nobody is cut off on the way."""
 
 
-async def test_the_goodbye_is_heard_to_its_last_word(house):
-    call = await house.dial()
-    await house.hear_out(call)
+async def test_the_goodbye_is_heard_to_its_last_word(quiet_house):
+    house = quiet_house
+    call = await house.dial_quietly()
     await house.say(call, "goodbye")
     outcome = await call.ended()
     assert outcome.ended_by == "server"
@@ -60,9 +60,9 @@ async def test_the_longest_call_ends_after_a_warning(make_house):
     assert (await house.ended_row(call)).end_reason == "time_limit"
 
 
-async def test_a_lost_socket_is_no_hang_up(house):
-    call = await house.dial()
-    await house.hear_out(call)
+async def test_a_lost_socket_is_no_hang_up(quiet_house):
+    house = quiet_house
+    call = await house.dial_quietly()
     call.caller.socket.abort()
     await call.ended()
     assert (await house.ended_row(call)).end_reason == "connection_lost"

@@ -57,3 +57,25 @@ async def test_the_greeting_comes_first_and_at_once(house):
     assert greeting.text == "Good morning, Blue Door Dental. How can I help?"
     [first] = [start for start, _ in call.heard_segments()][:1]
     assert abs(greeting.start_ms - first) < 200
+
+
+async def test_a_recording_is_announced_before_the_greeting(make_house):
+    recording = {"enabled": True, "consent": "announce"}
+    house = await make_house(agents={"front-desk": {"recording": recording, "greeting": "Hello! How can I help?"}})
+    call = await house.dial()
+    await house.hear_out(call)
+    await call.hang_up()
+    await call.ended()
+    await house.ended_row(call)
+    assert (await house.turns(call))[0].text.startswith("This call may be recorded. Hello! How can I help?")
+
+
+async def test_an_agent_without_recording_keeps_no_audio(make_house):
+    house = await make_house(agents={"front-desk": {"recording": {"enabled": False}}})
+    call = await house.dial()
+    await call.wait_heard()
+    await call.hang_up()
+    await call.ended()
+    row = await house.ended_row(call)
+    assert row.recording_status == "none"
+    assert not (house.data_dir / "recordings" / row.call_id).exists()

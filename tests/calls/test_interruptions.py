@@ -10,9 +10,9 @@ FULL = (
 )
 
 
-async def test_barge_in_stops_speech_and_keeps_only_what_was_heard(house):
-    call = await house.dial()
-    await house.hear_out(call)
+async def test_barge_in_stops_speech_and_keeps_only_what_was_heard(quiet_house):
+    house = quiet_house
+    call = await house.dial_quietly()
     await house.say(call, "ask-opening-hours")
     answer_ms = await call.wait_heard()
     await call.silence(1.5)
@@ -40,9 +40,9 @@ async def test_barge_in_stops_speech_and_keeps_only_what_was_heard(house):
     assert [event.at_ms for event in await house.events(call, "agent.interrupted")] == [cut.end_ms]
 
 
-async def test_the_recording_holds_what_the_caller_heard_and_nothing_else(house):
-    call = await house.dial()
-    await house.hear_out(call)
+async def test_the_recording_holds_what_the_caller_heard_and_nothing_else(quiet_house):
+    house = quiet_house
+    call = await house.dial_quietly()
     await house.say(call, "ask-opening-hours")
     await call.wait_heard()
     await call.silence(1.0)
@@ -68,9 +68,9 @@ async def test_the_recording_holds_what_the_caller_heard_and_nothing_else(house)
     assert np.abs(recorded[silent, 1]).max(initial=0) < 300, "the recording holds what was never heard"
 
 
-async def test_hanging_up_in_mid_word_keeps_the_words_heard(house):
-    call = await house.dial()
-    await house.hear_out(call)
+async def test_hanging_up_in_mid_word_keeps_the_words_heard(quiet_house):
+    house = quiet_house
+    call = await house.dial_quietly()
     await house.say(call, "ask-opening-hours")
     await call.wait_heard()
     await call.silence(1.2)

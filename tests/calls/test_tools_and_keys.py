@@ -3,9 +3,9 @@
 import asyncio
 
 
-async def test_a_key_reaches_the_model(house):
-    call = await house.dial()
-    await house.hear_out(call)
+async def test_a_key_reaches_the_model(quiet_house):
+    house = quiet_house
+    call = await house.dial_quietly()
     await call.press("5")
     await house.hear_out(call)
     assert (await house.turns(call))[-1].text == "You pressed five."
@@ -15,8 +15,7 @@ async def test_a_key_reaches_the_model(house):
 
 async def book(house, *, from_: str) -> tuple[str, str]:
     """Call, ask for Tuesday at ten; returns the agent's last two answers."""
-    call = await house.dial(from_=from_)
-    await house.hear_out(call)
+    call = await house.dial_quietly(from_=from_)
     await house.say(call, "book-tuesday")
     await house.hear_out(call)
     await house.say(call, "name-alex")
@@ -27,29 +26,30 @@ async def book(house, *, from_: str) -> tuple[str, str]:
     return answer, (await house.row(call)).call_id
 
 
-async def test_of_two_callers_who_book_one_hour_one_succeeds_and_a_later_call_can_cancel(house):
+async def test_of_two_callers_who_book_one_hour_one_succeeds_and_a_later_call_can_cancel(quiet_house):
+    house = quiet_house
     answers = await asyncio.gather(book(house, from_="+15550000001"), book(house, from_="+15550000002"))
     assert sorted(answer for answer, _ in answers) == [
         "I am sorry, Tuesday at ten is taken. Another day or time?",
         "Your appointment is booked for Tuesday at ten. Is there anything else?",
     ]
-    later = await house.dial(from_="+15550000001")
-    await house.hear_out(later)
+    later = await house.dial_quietly(from_="+15550000001")
     await house.say(later, "cancel-appointment")
     await house.hear_out(later)
     assert (await house.turns(later))[-1].text == "Your appointment on Tuesday at ten is cancelled."
 
 
-async def test_two_calls_at_once_do_not_mix(house):
+async def test_two_calls_at_once_do_not_mix(quiet_house):
+    house = quiet_house
+
     async def talk(clip: str) -> list[str]:
-        call = await house.dial()
-        await house.hear_out(call)
+        call = await house.dial_quietly()
         await house.say(call, clip)
         await house.hear_out(call)
         await call.hang_up()
         await call.ended()
         await house.ended_row(call)
-        return [turn.text for turn in await house.turns(call)][1:]
+        return [turn.text for turn in await house.turns(call)]
 
     first, second = await asyncio.gather(talk("ask-sunday"), talk("no-thanks"))
     assert first == ["And are you open on Sunday?", "I am sorry, on Sunday we are closed."]
@@ -112,9 +112,10 @@ bot = Bot(tools=[opening_hours, book_appointment, end_call])
 
 
 async def test_a_tool_that_raises_is_apologised_for_and_shown(make_house, bots_with):
-    house = await make_house(agents={"front-desk": {"bot": "broken"}}, bots_dir=bots_with("broken", BROKEN_BOT))
-    call = await house.dial()
-    await house.hear_out(call)
+    house = await make_house(
+        agents={"front-desk": {"bot": "broken", "greeting": ""}}, bots_dir=bots_with("broken", BROKEN_BOT)
+    )
+    call = await house.dial_quietly()
     await house.say(call, "ask-opening-hours")
     await house.hear_out(call)
     last = (await house.turns(call))[-1]

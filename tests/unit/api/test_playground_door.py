@@ -30,11 +30,11 @@ async def test_every_answer_tells_the_browser_how_little_it_may_do(open_line: Li
     assert "frame-ancestors 'none'" in policy
     assert "unsafe" not in policy
     assert headers["x-content-type-options"] == "nosniff"
-    assert headers["referrer-policy"] == "no-referrer"
+    assert headers["referrer-policy"] == "same-origin"
 
 
 @pytest.mark.parametrize("page", ["playground.html", "door.html"])
-async def test_the_pages_hold_no_script_and_load_nothing_from_elsewhere(page: str) -> None:
+def test_the_pages_hold_no_script_and_load_nothing_from_elsewhere(page: str) -> None:
     from api import playground
 
     text = (playground._PAGES / page).read_text()  # pyright: ignore[reportPrivateUsage]

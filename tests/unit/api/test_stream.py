@@ -273,7 +273,7 @@ async def test_calls_are_ended_when_the_server_stops(line: Line) -> None:
         line.calls.reason = reason
         line.calls.is_told_to_end.set()
 
-    slot.end = end
+    slot.on_end(end)
     await line.server.__aexit__(None, None, None)
     assert asked == [EndReason.DRAINED]
     assert (await closing(stream))[0] == 1000

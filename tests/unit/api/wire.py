@@ -16,6 +16,7 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from config.agent import AgentConfig
 from config.settings import Settings
+from pipelines.clock import CallClock
 from server import RunningServer
 from storage.engine import Database
 from storage.errors import DatabaseAway
@@ -56,7 +57,9 @@ class Calls:
     writes_end: bool = True
     server: RunningServer | None = None
 
-    async def run(self, websocket: WebSocket, start: Start, call: Call, agent: AgentConfig) -> EndReason:
+    async def run(
+        self, websocket: WebSocket, start: Start, call: Call, agent: AgentConfig, _clock: CallClock
+    ) -> EndReason:
         self.given.append((start, call, agent))
         if self.fault is not None:
             raise self.fault
