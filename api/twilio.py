@@ -81,15 +81,20 @@ async def next_step(form: SignedForm, services: ServicesDep) -> Response:
 async def status(form: SignedForm, services: ServicesDep) -> None:
     """Take note that the call is over at Twilio, for the calls whose own end nobody will write.
 
-    A call that never got its stream ends here. A live call is ended by its stream; only when no process has done so
-    after a while is its connection taken for lost.
+    A call that never got its stream ends here. A live call is ended by its stream; one that goes on here for a while
+    (a bot that does not look at its socket) is told to end, one that no process holds lost its connection.
     """
     report = webhooks.parse_status_report(form)
     if not report.is_final:
         return
     async with database_in_time():
         row = await _wait_until_ended(services, report.call_sid)
-        if row is not None and row.status != CallStatus.ENDED and not services.live.holds(row.call_id):
+        if row is None or row.status == CallStatus.ENDED:
+            return
+        live = services.live.get(row.call_id)
+        if live is not None:
+            live.end(EndReason.CALLER_HUNG_UP)
+        else:
             await _give_up(services, row)
 
 

@@ -53,8 +53,10 @@ async def tell_call(store: CallStore, call_sid: str, write: Print) -> CallRow | 
     while True:
         row = await store.get_call(row.call_id) or row
         for event in await store.list_events(row.call_id):
-            if event.seq not in seen:
-                seen.add(event.seq)
+            if event.seq in seen:
+                continue
+            seen.add(event.seq)
+            if any(lines_of(event)):
                 held_since = held_since if held else clock()
                 held.append(event)
         # The caller's words are known a moment after the tools that answer them: tell both in the order of the call.

@@ -127,8 +127,9 @@ class Conductor:
 
     def _watch_goodbye(self, goodbye: _Goodbye, now_ms: float) -> None:
         scribe = self._scribe
-        if goodbye.reason in _MAY_GO_ON and (scribe.caller_began_ms or 0.0) > goodbye.asked_ms:
-            self._hear_objection(goodbye, now_ms)
+        spoke_up_ms = max(scribe.caller_began_ms or 0.0, scribe.broken_off_ms or 0.0)
+        if goodbye.reason in _MAY_GO_ON and spoke_up_ms > goodbye.asked_ms:
+            self._hear_objection(goodbye, spoke_up_ms, now_ms)
             return
         waited_ms = now_ms - goodbye.asked_ms
         if waited_ms > _GOODBYE_LIMIT_MS or (goodbye.was_said and self._was_heard(goodbye.asked_ms, now_ms)):
@@ -141,7 +142,7 @@ class Conductor:
         quiet_ms = self._scribe.agent_quiet_ms
         return min(quiet_ms, now_ms - asked_ms) > _GOODBYE_MORE_MS
 
-    def _hear_objection(self, goodbye: _Goodbye, now_ms: float) -> None:
+    def _hear_objection(self, goodbye: _Goodbye, spoke_up_ms: float, now_ms: float) -> None:
         """The caller spoke up after the goodbye was asked for: with an answer the call goes on, without it does not."""
         scribe = self._scribe
         if goodbye.spoken_at_words is None:
@@ -153,7 +154,7 @@ class Conductor:
         elif scribe.spoken_count > goodbye.spoken_at_words:
             self._goodbye = self._question = None
             scribe.event("goodbye.taken_back")
-        elif now_ms - scribe.last_caller_ms > _ANSWER_MS and scribe.is_agent_idle:
+        elif now_ms - max(spoke_up_ms, scribe.last_caller_ms) > _ANSWER_MS and scribe.is_agent_idle:
             self.end(goodbye.reason)
 
     async def _warn(self, due_ms: float, now_ms: float) -> None:

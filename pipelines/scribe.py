@@ -24,6 +24,7 @@ class Scribe:
         last_caller_ms: When the caller was last heard speaking or pressed a key.
         caller_began_ms: When the caller last began to speak.
         agent_began_ms: When the agent's latest utterance began to be heard.
+        broken_off_ms: When the agent last fell silent in mid-utterance; its model may hear a caller before we do.
         keeps_turns: Whether the pipeline has a `transcript` stage.
         spoken_count: How many utterances the agent has begun.
         reply_due_ms: When the caller stopped speaking, while his answer is still awaited.
@@ -37,6 +38,7 @@ class Scribe:
     last_caller_ms: float = 0.0
     caller_began_ms: float | None = None
     agent_began_ms: float | None = None
+    broken_off_ms: float | None = None
     reply_due_ms: float | None = None
     spoken_count: int = 0
     tools_running: int = 0
@@ -103,11 +105,12 @@ class Scribe:
 
     def agent_cut(self, at_ms: float) -> None:
         """The caller interrupted: what was not heard is not written."""
-        if self.now_ms - at_ms > _WHOLE_AFTER_MS:
-            self.agent.complete()  # nobody told so, but it was heard to its end and nothing followed
         was_open = self.agent.is_open
+        self._complete_what_fell_silent(at_ms, self.now_ms)
+        is_broken_off = was_open and not self.agent.is_complete
         turn = self.agent.cut(at_ms)
-        if was_open:
+        if is_broken_off or (turn is not None and turn.interrupted):
+            self.broken_off_ms = self.now_ms
             self.event("agent.interrupted", at_ms=at_ms)
             if self.reply_due_ms is None and self.now_ms - self._last_stop_ms <= _CUT_LATE_MS:
                 self.reply_due_ms = self._last_stop_ms
@@ -170,6 +173,7 @@ class Scribe:
         turns, self._waiting = self._waiting, []
         while (turn := self.caller.settle(at_ms, finished=True)) is not None:
             turns.append(turn)
+        self._complete_what_fell_silent(self.line.playout.end_ms, at_ms)
         last = self.agent.settle(at_ms, finished=True)
         if last is not None:
             turns.append(last)
@@ -177,6 +181,11 @@ class Scribe:
             self._write(turn)
         if self.line.malformed_count:
             self.event("line.malformed", count=self.line.malformed_count, first=self.line.first_complaint)
+
+    def _complete_what_fell_silent(self, heard_until_ms: float, now_ms: float) -> None:
+        """Some synthesizers tell seconds later, if at all, that an utterance was whole."""
+        if now_ms - heard_until_ms > _WHOLE_AFTER_MS:
+            self.agent.complete()
 
     def _begin_utterance(self, at_ms: float) -> None:
         self.spoken_count += 1

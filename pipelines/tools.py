@@ -132,8 +132,10 @@ async def _run_in_time(work: Awaitable[None], limit_secs: float) -> None:
 
 
 async def end_call(params: FunctionCallParams) -> None:
-    """End the phone call. Use it when the caller has said goodbye or has nothing more to ask; then say goodbye."""
+    """End the phone call. Use it when the caller has said goodbye or has nothing more to ask; then say goodbye.
+
+    A caller who speaks again takes it back: go on then, and use it again when the call is over.
+    """
     desk = resources(params)
     desk.ending.end_after_goodbye(EndReason.BOT_ENDED)
-    now = "Say one short goodbye, unless you just did. A caller who speaks again takes this back: then go on."
-    await params.result_callback({"ended": True, "now": now})
+    await params.result_callback({"ended": True, "now": "Say one short goodbye, unless you just did."})

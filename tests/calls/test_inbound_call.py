@@ -56,7 +56,7 @@ async def test_the_greeting_comes_first_and_at_once(house):
     [greeting] = await house.turns(call)
     assert greeting.text == "Good morning, Blue Door Dental. How can I help?"
     [first] = [start for start, _ in call.heard_segments()][:1]
-    assert abs(greeting.start_ms - first) < 200
+    assert abs(greeting.start_ms - first) < 500  # before the first mark is back, a late loop shows here
 
 
 async def test_a_recording_is_announced_before_the_greeting(make_house):

@@ -87,6 +87,6 @@ async def test_barge_in_is_cut_where_a_far_caller_stopped_hearing(make_house):
         heard_until_ms = max(heard.end_ms for heard in call.heard if heard.start_ms < clear.at_ms)
         [cut] = [turn for turn in await house.turns(call) if turn.interrupted]
         # The way is measured by marks, so it is not in the difference.
-        assert abs(cut.end_ms - heard_until_ms) <= 60
-        assert abs(cut.start_ms - began_ms) <= 60
+        assert abs(cut.end_ms - heard_until_ms) <= 120
+        assert abs(cut.start_ms - began_ms) <= 120
         assert [event.at_ms for event in await house.events(call, "agent.interrupted")] == [cut.end_ms]

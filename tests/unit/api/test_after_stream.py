@@ -95,6 +95,20 @@ async def test_a_live_call_that_still_winds_up_here_is_hung_up_and_left_alone(li
         assert await line.ended() == "bot_ended"
 
 
+async def test_a_live_call_that_does_not_notice_its_end_is_told(line: Line) -> None:
+    given = await line.ring()
+    async with line.open_stream() as stream:
+        await stream.send(start_message(given))
+        await line.eventually(lambda: len(line.calls.given) == 1)
+        slot = line.server.services.live.get(given["call_id"])
+        assert slot is not None
+        told: list[EndReason] = []
+        slot.on_end(told.append)
+        await line.post("/twilio/status", CallSid=CALL_SID, CallStatus="completed")
+        assert told == [EndReason.CALLER_HUNG_UP]
+        line.calls.is_told_to_end.set()
+
+
 @pytest.mark.parametrize("status", ["completed", "busy", "failed", "no-answer", "canceled"])
 async def test_a_call_that_ends_while_it_rings_never_connected(line: Line, status: str) -> None:
     await line.ring()

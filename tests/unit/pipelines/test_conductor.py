@@ -295,6 +295,20 @@ async def test_a_caller_who_speaks_over_the_goodbye_and_is_answered_goes_on(make
     assert await ended_after(call, 2) < 2
 
 
+async def test_a_goodbye_broken_off_by_the_model_before_we_hear_the_caller_is_not_the_end(make_call):
+    call = make_call()
+    call.conductor.end_after_goodbye(EndReason.BOT_ENDED)
+    call.begin("Goodbye!", secs=3)
+    await call.wait(1)
+    call.line.agent_cut()
+    await call.wait(0.5)
+    assert call.conductor.reason is None
+    await call.hear("Oh wait.", secs=2)
+    await call.speak("Of course.")
+    await call.wait(5)
+    assert call.conductor.reason is None
+
+
 async def test_a_caller_who_says_bye_over_the_goodbye_ends_it_none_the_less(make_call):
     call = make_call()
     call.conductor.end_after_goodbye(EndReason.BOT_ENDED)

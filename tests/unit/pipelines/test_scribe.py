@@ -160,3 +160,18 @@ async def test_only_the_first_word_of_a_call_is_the_first(make_call):
     await call.speak()
     [event] = call.kinds("latency.first_word")
     assert event.data["ms"] == pytest.approx(500, abs=1)
+
+
+@pytest.mark.parametrize("end", ["cut", "close"])
+async def test_what_was_heard_to_its_end_a_while_ago_was_not_broken_off(make_call, end):
+    call = make_call()
+    call.begin("Good morning, how can I help you today?", secs=1)  # spoken fast, and never told to be whole
+    await call.wait(2)
+    if end == "cut":
+        call.line.agent_cut()
+    else:
+        call.scribe.close(call.now_ms)
+    [turn] = call.log.turns
+    assert turn.text == "Good morning, how can I help you today?"
+    assert not turn.interrupted
+    assert call.kinds("agent.interrupted") == []

@@ -161,18 +161,18 @@ async def test_the_caller_hears_marks_and_clears_as_twilio_plays_them(toy: ToySe
     call = await twilio.dial(voice_url=f"{toy.base_url}/voice", **DIAL)
     await call.connected()
     began_ms = await call.wait_heard()
-    assert await call.wait_quiet(quiet_ms=200) - began_ms == pytest.approx(400, abs=40)
+    assert await call.wait_quiet(quiet_ms=200) - began_ms == pytest.approx(400, abs=100)
     await call.press("1")
     pressed_ms = await call.wait_heard()
-    assert await call.wait_quiet(quiet_ms=200) - pressed_ms == pytest.approx(300, abs=60)
+    assert await call.wait_quiet(quiet_ms=200) - pressed_ms == pytest.approx(300, abs=120)
     await call.hang_up()
     greeting, long = call.marks
-    assert greeting.returned_ms - greeting.received_ms == pytest.approx(400, abs=25)
+    assert greeting.returned_ms - greeting.received_ms == pytest.approx(400, abs=80)
     assert long.is_cleared
-    assert call.clears[0].dropped_ms == pytest.approx(4700, abs=60)
-    assert [round(heard.end_ms - heard.start_ms, -2) for heard in call.heard] == [400, 300]
+    assert call.clears[0].dropped_ms == pytest.approx(4700, abs=120)
+    assert [heard.end_ms - heard.start_ms for heard in call.heard] == [pytest.approx(400), pytest.approx(300, abs=120)]
     assert len(call.heard_segments(min_gap_ms=100)) == 2
-    assert call.heard_segments() == [(began_ms, pytest.approx(pressed_ms + 300, abs=60))], "a pause is not an end"
+    assert call.heard_segments() == [(began_ms, pytest.approx(pressed_ms + 300, abs=120))], "a pause is not an end"
 
 
 async def test_a_reply_is_timed_at_the_wire(toy: ToyServer, twilio: TwilioSimulator) -> None:
