@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 _HIDDEN = frozenset({"pii"})
 _PHONE_NUMBER = re.compile(r"(?<![\w+])(?:\+|%2B)[1-9]\d{6,14}(?!\d)", re.IGNORECASE)
 # Access lines carry callers' addresses; the rest repeats at INFO what our own lines say.
-_QUIET = {"uvicorn.access": logging.WARNING, "httpx": logging.WARNING, "alembic.runtime.migration": logging.WARNING}
+_QUIET = dict.fromkeys(("alembic", "httpx", "uvicorn"), logging.WARNING)
+_QUIET_MODULES: dict[str | None, str | int | bool] = {"pipecat": "WARNING"}
+"""Pipecat's lines below a warning hold instructions, arguments of tools and what was said: no level shows them."""
 
 
 def configure(level: str = "INFO", stream: TextIO | None = None) -> None:
@@ -44,7 +46,15 @@ def configure(level: str = "INFO", stream: TextIO | None = None) -> None:
     logger.level(level.upper())
     logger.remove()
     # diagnose would print the values of variables beside a traceback: numbers, words and keys among them.
-    logger.add(write, level=level.upper(), format=_format, backtrace=False, diagnose=False, colorize=False)
+    logger.add(
+        write,
+        level=level.upper(),
+        format=_format,
+        filter=_QUIET_MODULES,
+        backtrace=False,
+        diagnose=False,
+        colorize=False,
+    )
     root = logging.getLogger()
     root.handlers[:] = [_Intercept()]
     root.setLevel(logger.level(level.upper()).no)

@@ -87,3 +87,14 @@ def test_levels(lines: io.StringIO) -> None:
     assert [line.split()[-2] for line in lines.getvalue().splitlines()] == ["loud"]
     with pytest.raises(ValueError, match="LOUDER"):
         logs.configure("louder")
+
+
+def test_what_pipecat_says_of_a_talk_is_never_written(lines: io.StringIO) -> None:
+    logs.configure("debug", lines)
+    service, output = "pipecat.services.google.gemini_live.llm", "pipecat.transports.base_output"
+    logger.patch(lambda record: record.update(name=service)).debug("[my name is Alex]")
+    logger.patch(lambda record: record.update(name=output)).warning("late")
+    logger.debug("ours")
+    assert "Alex" not in lines.getvalue()
+    assert "late" in lines.getvalue()
+    assert "ours" in lines.getvalue()
