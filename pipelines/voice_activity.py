@@ -4,6 +4,12 @@ import copy
 import functools
 from dataclasses import dataclass
 
+from config.settings import lend_environment
+
+# onnxruntime (1.32 at least) tells Microsoft about its process, and reads this when it is loaded: by the next line.
+lend_environment({"ORT_DISABLE_TELEMETRY": "1"})
+
+# ruff: noqa: E402
 from pipecat.audio.vad.silero import SileroOnnxModel, SileroVADAnalyzer
 from pipecat.audio.vad.vad_analyzer import VADParams
 from pipecat.frames.frames import (
