@@ -8,13 +8,14 @@ from config.settings import Settings
 from demo.story import play
 from demo.telling import Print, tell_call
 from simulators.simulated_call import SimulatedCall
-from simulators.twilio import ANY_ACCOUNT_SID, TwilioSimulator
+from simulators.twilio import TwilioSimulator
 from storage.engine import Database
 from transcripts.models import CallRow
 from transcripts.store import CallStore
 
 CALLER = "+15557654321"
 _CONNECT_SECS = 10.0
+_ANY_ACCOUNT = "AC" + "0123456789abcdef" * 2
 
 
 class NoAnswer(Exception):
@@ -79,7 +80,7 @@ async def simulate_call(settings: Settings, agent: AgentConfig, *, write: Print)
     base_url = settings.model_copy(update={"public_base_url": None}).effective_public_base_url
     token = settings.twilio_auth_token.get_secret_value() if settings.twilio_auth_token else "open-mode"
     database = Database(settings.database_url)
-    async with TwilioSimulator(auth_token=token, account_sid=settings.twilio_account_sid or ANY_ACCOUNT_SID) as twilio:
+    async with TwilioSimulator(auth_token=token, account_sid=settings.twilio_account_sid or _ANY_ACCOUNT) as twilio:
         try:
             await database.connect(settings.database_wait_secs)
             store = CallStore(database)

@@ -14,6 +14,7 @@ from pipecat.frames.frames import (
     OutputAudioRawFrame,
     StartFrame,
 )
+from pipecat.processors.frame_processor import FrameDirection
 from pipecat.serializers.base_serializer import FrameSerializer
 from pipecat.transports.websocket.fastapi import (
     FastAPIWebsocketOutputTransport,
@@ -142,9 +143,11 @@ class PhoneOutput(AgentTap, FastAPIWebsocketOutputTransport):
         self.line.playout.expect_mark(name, self.line.clock.now_ms)
         await self._send_text(media_stream.mark(self._stream_sid, name))
 
-    def drop_unsent(self) -> None:
-        """Nothing is left to mark: the base class has sent `clear`, which returns the marks that were still out."""
-        self._unmarked_ms = 0.0
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        """At an interruption `clear` is sent (by the base class); it returns the marks that were still out."""
+        await super().process_frame(frame, direction)
+        if isinstance(frame, InterruptionFrame):
+            self._unmarked_ms = 0.0
 
     async def finish_utterance(self) -> None:
         """Put a last mark behind an utterance: its end is then known."""

@@ -48,17 +48,13 @@ class _GuestServer(uvicorn.Server):
         await self.stop.wait()
 
 
-ANY_ACCOUNT_SID = "AC" + "0123456789abcdef" * 2
-"""The account of a simulator that is told of none."""
-
-
 class TwilioSimulator:
     """Twilio, as an async context manager in the running loop. Leaving it ends every call."""
 
     def __init__(
         self,
         *,
-        account_sid: str = ANY_ACCOUNT_SID,
+        account_sid: str = "AC" + "0123456789abcdef" * 2,
         auth_token: str = "simulated-auth-token",
         api_keys: Mapping[str, str] | None = None,
         host: str = "127.0.0.1",

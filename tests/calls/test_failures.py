@@ -9,7 +9,6 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from simulators.certificates import issue_certificates
-from tests.calls.odd_bots import bot_whose_opening_hours
 from tests.databases import PostgresServer, start_postgres
 
 GREETING = "Good morning, Blue Door Dental. How can I help?"
@@ -193,7 +192,32 @@ async def test_a_model_that_drops_every_connection_is_apologised_for(quiet_house
     assert "1011" in event.data["error"]
 
 
-HANGING_BOT = bot_whose_opening_hours("await asyncio.sleep(60)")
+HANGING_BOT = '''
+import asyncio
+
+from pipelines import Bot, end_call
+
+async def opening_hours(params, day: str) -> None:
+    """Tell when the office is open.
+
+    Args:
+        params: Given.
+        day: Weekday.
+    """
+    await asyncio.sleep(60)
+
+async def book_appointment(params, day: str, time: str, name: str) -> None:
+    """Book.
+
+    Args:
+        params: Given.
+        day: Weekday.
+        time: Hour.
+        name: Name.
+    """
+
+bot = Bot(tools=[opening_hours, book_appointment, end_call])
+'''
 
 
 async def test_a_tool_that_hangs_is_given_up_and_apologised_for(make_house, bots_with):

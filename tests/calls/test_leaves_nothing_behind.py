@@ -5,11 +5,34 @@ import gc
 import os
 import threading
 
-from tests.calls.odd_bots import bot_whose_opening_hours
+SLOW_BOT = '''
+import asyncio
 
-SLOW_BOT = bot_whose_opening_hours(
-    "await asyncio.sleep(30)", 'await params.result_callback({"open": "09:00", "close": "17:00"})'
-)
+from pipelines import Bot, end_call
+
+async def opening_hours(params, day: str) -> None:
+    """Tell when the office is open, after a long while.
+
+    Args:
+        params: Given.
+        day: Weekday.
+    """
+    await asyncio.sleep(30)
+    await params.result_callback({"open": "09:00", "close": "17:00"})
+
+async def book_appointment(params, day: str, time: str, name: str) -> None:
+    """Book.
+
+    Args:
+        params: Given.
+        day: Weekday.
+        time: Hour.
+        name: Name.
+    """
+    await params.result_callback({"booked": True})
+
+bot = Bot(tools=[opening_hours, book_appointment, end_call])
+'''
 
 
 def held() -> tuple[set[str], set[int], int]:

@@ -60,7 +60,7 @@ async def test_every_line_of_a_call_carries_its_id(lines: io.StringIO) -> None:
         with logs.in_call(call_id):
             await asyncio.sleep(0)
             logger.info("greeting said")
-            logging.getLogger("some.package").error("socket lost")
+            logging.getLogger("some.library").error("socket lost")
             async with asyncio.TaskGroup() as group:
                 group.create_task(asyncio.to_thread(logger.info, "in a thread"))
 
@@ -70,7 +70,7 @@ async def test_every_line_of_a_call_carries_its_id(lines: io.StringIO) -> None:
     for call_id in ("c1", "c2"):
         assert sum(f"call_id={call_id}" in line for line in found) == 3
     assert "call_id" not in next(line for line in found if "outside" in line)
-    assert "logger=some.package" in lines.getvalue()
+    assert "logger=some.library" in lines.getvalue()
 
 
 def test_what_is_said_cannot_forge_a_line_or_break_the_format(lines: io.StringIO) -> None:
