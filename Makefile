@@ -43,6 +43,7 @@ check: .venv
 	@$(BIN)/python cli.py agents check
 
 soak: .venv
+	@$(BIN)/python cli.py chaos
 	@$(BIN)/python -m pytest -m soak -s
 
 format: .venv

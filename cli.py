@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -44,7 +45,7 @@ def run() -> None:
     settings = _settings()
     if not settings.uses_emulator:
         return _serve(settings)
-    with _stand_in_gemini(settings.data_dir / "emulator") as (base_url, ca_file):
+    with _stand_in_gemini(settings.data_dir) as (base_url, ca_file):
         _serve(_settings(gemini_base_url=base_url, gemini_ca_file=ca_file), is_emulated=True)
 
 
@@ -58,18 +59,71 @@ def demo() -> None:
 
 
 @app.command()
-def call(simulate: Annotated[str, typer.Option(help="The agent to phone, by a simulated telephone.")]) -> None:
+def call(
+    simulate: Annotated[str, typer.Option(help="The agent to phone, by a simulated telephone.")],
+    fault: Annotated[
+        str | None, typer.Option(help="What goes wrong on the way; the names: simulators/faults.py.")
+    ] = None,
+) -> None:
     """Phone an agent of the running server without a telephone."""
     settings = _settings(log_level="WARNING")
     from demo.phone import simulate_call
+    from demo.trouble import NoTrouble, fault_of_a_call
 
+    try:
+        trouble = None if fault is None else fault_of_a_call(fault)
+    except NoTrouble as error:
+        _stop(str(error), 2)
     try:
         agent = load_agents(settings.agents_dir, known_bots=None).by_name(simulate)
     except AgentErrors as error:
         _stop(str(error), 2)
     if agent is None or not agent.numbers:
         _stop(f"no agent named {simulate} has a number; agents are the files in {settings.agents_dir}", 2)
-    raise typer.Exit(asyncio.run(simulate_call(settings, agent, write=print)))
+    raise typer.Exit(asyncio.run(simulate_call(settings, agent, write=print, fault=trouble)))
+
+
+@app.command()
+def doctor() -> None:
+    """Check what calls lean on, one line each, and print the TwiML for the numbers' fallback URLs."""
+    from bots import BotErrors, load_bots
+    from doctor.findings import problem
+    from doctor.run import run_doctor
+    from pipelines.stages import check_dotted
+    from server import settings_of_bots
+
+    try:
+        settings = Settings.load()
+    except ConfigError as error:
+        print("\n".join(str(problem("settings", line)) for line in str(error).splitlines()))
+        raise typer.Exit(1) from error
+    logs.configure("CRITICAL")  # each finding is a line of its own
+    agents, found = (), []
+    try:
+        known_bots = settings_of_bots(load_bots(settings.bots_dir))
+        agents = load_agents(settings.agents_dir, known_bots=known_bots, check_dotted=check_dotted).agents
+    except (BotErrors, AgentErrors) as error:
+        found = [problem("agents and bots", line) for line in str(error).splitlines()]
+    raise typer.Exit(0 if asyncio.run(run_doctor(settings, agents, found, write=print)) else 1)
+
+
+@app.command()
+def chaos(
+    fault: Annotated[str | None, typer.Option(help="Only the drills of this fault.")] = None,
+    processes: Annotated[int, typer.Option(min=0, help="How many processes; 0: one for each core.")] = 0,
+    at_once: Annotated[int, typer.Option(min=1, help="Drills side by side in a process.")] = 3,
+) -> None:
+    """Play every fault of Gemini and Twilio on a live call, and print what its caller heard; 1 when a row is bad."""
+    logs.configure("CRITICAL")  # what goes wrong goes wrong on purpose
+    from chaos.drills import select
+    from chaos.run import run_table
+
+    try:
+        drills = select(fault)
+    except ValueError as error:
+        _stop(str(error), 2)
+    cores = processes or os.cpu_count() or 1
+    raise typer.Exit(run_table(drills, processes=cores, at_once=at_once, write=print))
 
 
 @agents_app.command("check")
@@ -156,9 +210,15 @@ def _exit_in_order(_number: int, _frame: object) -> None:
 
 
 @contextmanager
-def _stand_in_gemini(ca_dir: Path) -> Generator[tuple[str, Path]]:
-    """Run the stand-in Gemini as a child process; yields its address and the certificate authority behind it."""
-    arguments = ["-m", "simulators.gemini_live", "--port", "0", "--ca-dir", str(ca_dir.resolve())]
+def _stand_in_gemini(data_dir: Path) -> Generator[tuple[str, Path]]:
+    """Run the stand-in Gemini as a child process; yields its address and the certificate authority behind it.
+
+    While it runs, its ready line is in the data folder, so that `call --fault` finds it.
+    """
+    from demo.trouble import ready_file
+
+    file = ready_file(data_dir)
+    arguments = ["-m", "simulators.gemini_live", "--port", "0", "--ca-dir", str(file.parent.resolve())]
     # Until the server takes care of it, SIGTERM must not leave the child behind.
     signal.signal(signal.SIGTERM, _exit_in_order)
     # A session of its own: Ctrl-C in the terminal must reach the server alone, whose calls still need the stand-in.
@@ -170,8 +230,10 @@ def _stand_in_gemini(ca_dir: Path) -> Generator[tuple[str, Path]]:
         if not line:
             _stop(f"the stand-in Gemini did not start (exit code {child.wait()})", 1)
         ready = json.loads(line)
+        file.write_text(line, encoding="utf-8")
         yield ready["base_url"], Path(ready["ca_file"])
     finally:
+        file.unlink(missing_ok=True)
         child.terminate()
         try:
             child.wait(_CHILD_STOP_SECS)

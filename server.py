@@ -6,11 +6,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Self
 
 from fastapi import FastAPI
-from google.genai import Client
 from pydantic import BaseModel
 
 from api import routes
 from api.deps import Services
+from api.rescue import open_rescue
 from api.secret_key import BadSecretKey, load_or_create
 from api.signals import run
 from api.talks import open_talks
@@ -22,22 +22,20 @@ from config.guest_environment import guest_environment
 from config.settings import Settings, lend_environment
 from pipelines import AnyBot, GuestBot
 from pipelines.answering import Answering
-from pipelines.gemini_live import make_client
+from pipelines.gemini_client import client_for
 from pipelines.live import LiveCalls
+from pipelines.ringing import Ringing
 from pipelines.run import CallServices
+from pipelines.sentences import open_sentences
 from pipelines.stages import check_dotted
 from pipelines.voice_activity import load_voice_model
-from storage.engine import Database
 from storage.errors import BadDatabaseUrl, DatabaseAhead, DatabaseAway
-from transcripts.log import LogWriter
+from transcripts.archive import BadDataFolder, open_archive
 from transcripts.records import Records
-from transcripts.store import CallStore
 
-# How long the calls of a stopping server may go on before they are ended.
-_DRAIN_SECS = 5.0
 # Webhook forms and session descriptions are a few KiB; nothing larger is ever read.
 _MAX_BODY_BYTES = 64 * 1024
-_CURED_BY_OPERATOR = (AgentErrors, BotErrors, BadDatabaseUrl, BadSecretKey, PortTaken)
+_CURED_BY_OPERATOR = (AgentErrors, BotErrors, BadDataFolder, BadDatabaseUrl, BadSecretKey, PortTaken)
 _CURED_BY_DATABASE = (DatabaseAway, DatabaseAhead)
 
 
@@ -55,15 +53,6 @@ def settings_of_bots(bots: Mapping[str, AnyBot]) -> dict[str, type[BaseModel] | 
     return {name: None if isinstance(bot, GuestBot) else bot.settings for name, bot in bots.items()}
 
 
-def make_gemini(settings: Settings) -> Client | None:
-    """Return the Gemini client of the process; None when there is neither a key nor an endpoint."""
-    if settings.google_api_key is None and settings.gemini_base_url is None:
-        return None
-    # An endpoint of one's own may need no key, but the SDK does not start without one.
-    api_key = settings.google_api_key.get_secret_value() if settings.google_api_key else "none-needed"
-    return make_client(api_key=api_key, base_url=settings.gemini_base_url, ca_file=settings.gemini_ca_file)
-
-
 @asynccontextmanager
 async def open_services(settings: Settings) -> AsyncGenerator[Services]:
     """Build everything the routes use; close it at the end. Raises what `CannotStart` is made from."""
@@ -74,20 +63,29 @@ async def open_services(settings: Settings) -> AsyncGenerator[Services]:
     known_bots = settings_of_bots(bots)
     agents = await asyncio.to_thread(AgentWatch, settings.agents_dir, known_bots=known_bots, check_dotted=check_dotted)
     await asyncio.to_thread(load_voice_model)
-    gemini = await asyncio.to_thread(make_gemini, settings)
-    db = Database(settings.database_url)
+    gemini = await asyncio.to_thread(client_for, settings)
     async with AsyncExitStack() as closing:
-        closing.push_async_callback(db.close)
-        await db.connect(settings.database_wait_secs)
-        await db.migrate()
-        store, live = CallStore(db), LiveCalls(settings.max_calls)
-        log = LogWriter(store)
-        await log.start()
-        closing.push_async_callback(log.close)
-        shared = CallServices(gemini, settings.data_dir / "recordings", lambda agent_name: Records(db, agent_name))
+        archive = await closing.enter_async_context(open_archive(settings))
+        db, store, log = archive.database, archive.store, archive.log_writer
+        live = LiveCalls(settings.max_calls)
+        reader = gemini if settings.prepare_sentences else None
+        sentences = await closing.enter_async_context(
+            open_sentences(settings.data_dir / "sentences", reader, lambda: agents.catalog.agents)
+        )
+        ringing = Ringing(gemini, bots, sentences)
+        closing.push_async_callback(ringing.close)
+        shared = CallServices(
+            gemini, ringing, sentences, archive.recordings_dir, lambda agent_name: Records(db, agent_name)
+        )
         answering = Answering(bots, live, log, shared)
-        talks = await closing.enter_async_context(open_talks(settings, answering, store))
-        yield Services(settings, db, agents, store, log, live, answering, answering.run_stream, secret, talks)
+        name = archive.instance.name
+        talks = await closing.enter_async_context(open_talks(settings, answering, store, owner=name))
+        rescue = await closing.enter_async_context(open_rescue(settings, store, log, agents))
+        await closing.enter_async_context(archive.sweeper.sweeping(rescue.watch_rows))
+        run_stream = answering.run_stream
+        yield Services(
+            settings, db, agents, store, log, live, answering, run_stream, secret, talks, name, rescue, sentences
+        )
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -139,10 +137,10 @@ class RunningServer:
         return self.settings.model_copy(update={"public_base_url": None}).effective_public_base_url
 
     def stop_at_once(self) -> None:
-        """Let the end of the block wait for no call."""
-        self._server.force_exit = True
+        """Let the end of the block wait for no call, also when it waits already."""
+        self._server.stop_at_once()
 
 
 def serve(settings: Settings, on_ready: Callable[[RunningServer], None]) -> None:
     """Serve until SIGINT or SIGTERM; `on_ready` is called once it listens. Raises `CannotStart`."""
-    run(RunningServer(settings, drain_secs=_DRAIN_SECS), on_ready)
+    run(RunningServer(settings, drain_secs=settings.drain_secs), on_ready)

@@ -3,12 +3,14 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from fastapi import Depends, WebSocket
 from starlette.requests import HTTPConnection
 
+from api.phone_calls import PhoneCalls
+from api.rescue import Rescue
 from api.talks import Talks
 from config.agent import AgentConfig
 from config.agents_folder import AgentCatalog, AgentWatch
@@ -16,6 +18,7 @@ from config.settings import Settings
 from pipelines.answering import Answering
 from pipelines.clock import CallClock
 from pipelines.live import LiveCalls
+from pipelines.sentences import Sentences
 from storage.engine import Database
 from telephony.media_stream import Start
 from transcripts.call import Call, EndReason
@@ -33,6 +36,9 @@ class Services:
     clock that was started when it arrived; returns why it ended.
     `talks` are the calls of the playground.
     `token_secret` signs the stream tokens; every process of one data folder has the same.
+    `instance` is the name of this process: letters, digits and -, so it may stand in a URL's path.
+    `sentences` are those that are there as sound.
+    `rescue` saves callers on a dead line; `phone_calls` are those whose streams came here.
     `end_grace_secs`: how long Twilio's questions about a call wait for its stream to have ended here.
     `now` is Unix time in seconds.
     """
@@ -47,6 +53,10 @@ class Services:
     run_stream: RunStream
     token_secret: bytes
     talks: Talks
+    instance: str
+    rescue: Rescue
+    sentences: Sentences | None = None
+    phone_calls: PhoneCalls = field(default_factory=PhoneCalls)
     end_grace_secs: float = 3.0
     now: Callable[[], float] = time.time
 

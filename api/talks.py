@@ -57,10 +57,14 @@ class Talk:
 class Talks:
     """The calls of the playground in this process."""
 
-    def __init__(self, answering: Answering, store: CallStore, rooms: DailyRooms | None) -> None:
-        """Take what runs calls and where they are written down; `rooms` is None without a Daily key."""
+    def __init__(self, answering: Answering, store: CallStore, rooms: DailyRooms | None, owner: str) -> None:
+        """Take what runs calls and where they are written down; `rooms` is None without a Daily key.
+
+        `owner` is this process's name.
+        """
         self._answering = answering
         self._store = store
+        self._owner = owner
         self._rooms = rooms
         self._held: dict[str, Talk] = {}
         self._loading: asyncio.Task[None] | None = None
@@ -204,7 +208,7 @@ class Talks:
             talk.log.event("call.ended", 0, reason=reason.value)
             talk.log.finish(reason)
             return reason
-        await self._store.go_live(talk.call.call_id)
+        await self._store.go_live(talk.call.call_id, owner=self._owner)
         alone = asyncio.get_running_loop().call_later(_EMPTY_ROOM_SECS, _end_if_alone, talk)
         try:
             return await self._answering.run_voice(talk.voice, talk.call, agent)
@@ -213,15 +217,17 @@ class Talks:
 
 
 @asynccontextmanager
-async def open_talks(settings: Settings, answering: Answering, store: CallStore) -> AsyncGenerator[Talks]:
-    """Yield the playground's calls; at the end of the block those left over are cut off."""
+async def open_talks(
+    settings: Settings, answering: Answering, store: CallStore, *, owner: str
+) -> AsyncGenerator[Talks]:
+    """Yield the playground's calls; at the end of the block those left over are cut off. `owner` is this process."""
     async with AsyncExitStack() as closing:
         rooms = None
         if settings.daily_api_key is not None:
             outgoing = await closing.enter_async_context(open_outgoing())
             api_key = settings.daily_api_key.get_secret_value()
             rooms = DailyRooms(outgoing, api_base=settings.daily_api_base, api_key=api_key)
-        talks = Talks(answering, store, rooms)
+        talks = Talks(answering, store, rooms, owner)
         closing.push_async_callback(talks.close)
         yield talks
 

@@ -5,19 +5,26 @@ import contextlib
 import errno
 import socket
 from collections.abc import AsyncGenerator, Generator
+from typing import Any
 
 import uvicorn
 from loguru import logger
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.protocols.utils import ClientDisconnected
 
 from pipelines.live import LiveCalls
 from telephony.media_stream import MAX_MESSAGE_BYTES
 
-# A call that was told to end has this long to say goodbye and write its row before its task is cancelled.
-_LAST_CALLS_SECS = 10
+# A call that was told to end has this long to say goodbye and write its row.
+_LAST_WORDS_SECS = 15.0
+# After that its socket is closed; uvicorn cancels a task that is still there after this.
+_LAST_CALLS_SECS = 5
+# A call that is cut off has this long to write its row.
+_CUT_OFF_SECS = 5.0
 # After the last call of a stopping server, Twilio has this long to ask what comes next.
-_LAST_QUESTION_SECS = 0.5
+_LAST_QUESTION_SECS = 1.5
 _POLL_SECS = 0.01
+_NORMAL = 1000  # RFC 6455, section 7.4.1
 
 
 class PortTaken(Exception):
@@ -47,9 +54,10 @@ class WebServer(uvicorn.Server):
 
     def __init__(self, app: ASGIApp, live: LiveCalls, drain_secs: float) -> None:
         """Take the app, whose lifespan somebody else runs, and the calls that may go on for a while at the end."""
+        self._sockets = _Sockets(app)
         super().__init__(
             uvicorn.Config(
-                app,
+                self._sockets,
                 lifespan="off",
                 ws="websockets-sansio",
                 ws_max_size=MAX_MESSAGE_BYTES,
@@ -65,6 +73,7 @@ class WebServer(uvicorn.Server):
         )
         self._live = live
         self._drain_secs = drain_secs
+        self._hurry = asyncio.Event()
 
     @contextlib.asynccontextmanager
     async def running(self, listener: socket.socket) -> AsyncGenerator[None]:
@@ -88,13 +97,72 @@ class WebServer(uvicorn.Server):
         """Leave the process's signals alone: whoever runs the server decides when it stops."""
         yield
 
+    def stop_at_once(self) -> None:
+        """Wait for no call any more: neither for its end nor for its goodbye."""
+        self.force_exit = True
+        self._hurry.set()
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """End the calls while Twilio can still ask what comes next, then close every socket."""
+        """End the calls while the port still answers and Twilio can ask what comes next, then close every socket."""
+        self._live.is_draining = True
+        draining = asyncio.create_task(self._drain(), name="drain")
+        hurrying = asyncio.create_task(self._hurry.wait(), name="a second signal")
+        try:
+            await asyncio.wait({draining, hurrying}, return_when=asyncio.FIRST_COMPLETED)
+            if draining.done():
+                draining.result()
+            else:
+                await self._cut_off()
+        finally:
+            for task in (draining, hurrying):
+                task.cancel()
+            await asyncio.wait({draining, hurrying})
+            await super().shutdown(sockets)
+
+    async def _drain(self) -> None:
         if self._live.count == 0:
-            self._live.is_draining = True
-        elif not self.force_exit:
-            logger.bind(calls=self._live.count).info("waiting for calls to end")
-            if not await self._live.drain(self._drain_secs):  # those left were told to end just now
-                await self._live.drain(_LAST_CALLS_SECS)
+            return
+        logger.bind(calls=self._live.count).info("waiting for calls to end")
+        if not await self._live.drain(self._drain_secs):  # those left were told to end just now
+            logger.bind(calls=self._live.count).info("the calls that are left are told to end")
+            await self._live.drain(_LAST_WORDS_SECS)
+        await asyncio.sleep(_LAST_QUESTION_SECS)
+
+    async def _cut_off(self) -> None:
+        """End what is left without a word of ours; every row still tells how its call ended."""
+        await self._live.drain(0)
+        sockets = list(self._sockets.tasks)
+        for task in sockets:
+            task.cancel()
+        if sockets:
+            logger.bind(sockets=len(sockets)).warning("calls are cut off")
+            await asyncio.wait(sockets, timeout=_CUT_OFF_SECS)
             await asyncio.sleep(_LAST_QUESTION_SECS)
-        await super().shutdown(sockets)
+
+
+class _Sockets:
+    """The app, knowing the tasks of its sockets, and closing in order those that are cancelled.
+
+    Otherwise each of them would be logged as a fault of the app.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self.tasks: set[asyncio.Task[Any]] = set()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        task = asyncio.current_task()
+        if scope["type"] != "websocket" or task is None:
+            await self._app(scope, receive, send)
+            return
+        self.tasks.add(task)
+        try:
+            await self._app(scope, receive, send)
+        except asyncio.CancelledError:
+            # Nobody but this server's own end cancels it, so nothing waits for the cancellation to arrive.
+            try:
+                await send({"type": "websocket.close", "code": _NORMAL})
+            except (RuntimeError, ClientDisconnected):
+                logger.debug("a socket was closed before its call was cut off")
+        finally:
+            self.tasks.discard(task)

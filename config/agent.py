@@ -7,25 +7,17 @@ from typing import Annotated, Any, Literal, Self, cast
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, HttpUrl, ValidationError, model_validator
 from pydantic_core import InitErrorDetails
 
+from config.on_failure import DEFAULT_LADDER, Ladder, PipelineRung, SayRung
+from config.phrases import ANNOUNCEMENT, Phrases, Sentence, fill_in_phrases
 from config.pipeline import PipelineDefinition
 from config.placeholders import NAME, fill_placeholders, placeholders
+from config.telephone_number import PhoneNumber
 from config.wording import problem, shown, suggest
 
 AGENT_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 """What an agent, and so its file, may be called."""
 
-_E164 = re.compile(r"\+[1-9][0-9]{6,14}")  # ITU-T E.164: at most 15 digits, the country code first
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
-
-
-def _e164(number: str) -> str:
-    if _E164.fullmatch(number):
-        return number
-    digits = "+" + re.sub(r"[^0-9]", "", number)
-    # Without a plus sign nobody can know whether the country code is there.
-    is_clear = number.strip().startswith("+") and _E164.fullmatch(digits)
-    cure = f'write "{digits}"' if is_clear else 'begin with + and the country code, as in "+15551230100"'
-    raise problem(f"must be a phone number in E.164 form (got {shown(number)})", cure)
 
 
 def _language(code: str) -> str:
@@ -40,9 +32,7 @@ def _identifier(name: str) -> str:
     raise problem(f"{shown(name)} is not a usable name", "use letters, digits and underscores, a letter first")
 
 
-Sentence = Annotated[str, Field(min_length=1)]
 Identifier = Annotated[str, AfterValidator(_identifier), Field(pattern=f"^{NAME.pattern}$")]
-_PhoneNumber = Annotated[str, AfterValidator(_e164), Field(json_schema_extra={"pattern": f"^{_E164.pattern}$"})]
 _Language = Annotated[str, AfterValidator(_language), Field(json_schema_extra={"pattern": f"^{_LANGUAGE.pattern}$"})]
 
 
@@ -60,6 +50,9 @@ class Limits(_Section):
     silence_ask_secs: float = Field(default=8, gt=0, description="Silence after which the agent asks once.")
     silence_hangup_secs: float = Field(default=20, gt=0, description="Silence, in all, after which it hangs up.")
     tool_timeout_secs: float = Field(default=10, gt=0, description="A tool that takes longer has failed.")
+    tool_filler_secs: float = Field(
+        default=2, gt=0, description="`phrases.tool_filler` is said when a tool takes longer than this."
+    )
 
     @property
     def warn_at_secs(self) -> float | None:
@@ -85,25 +78,12 @@ class Limits(_Section):
         return self
 
 
-class Phrases(_Section):
-    """What the agent says of its own accord; each may hold {variables}."""
-
-    still_there: Sentence = Field(default="Are you still there?", description="Asked once in a silence.")
-    silence_goodbye: Sentence = Field(default="I will hang up now. Goodbye!", description="Said when silence goes on.")
-    time_warning: Sentence = Field(default="We have one minute left.", description="Said before the longest call ends.")
-    goodbye: Sentence = Field(default="Thank you for calling. Goodbye!", description="Said when the time is over.")
-    tool_failed: Sentence = Field(
-        default="I am sorry, something went wrong on my side. Could you say that again?",
-        description="Said when a tool raises or takes too long.",
-    )
-
-
 class Recording(_Section):
     """Whether the call is kept as stereo audio, caller left, agent right."""
 
     enabled: bool = Field(default=True, description="Keep the audio of the call.")
     consent: Literal["off", "announce"] = Field(default="off", description="`announce`: tell the caller first.")
-    announcement: Sentence = Field(default="This call may be recorded.", description="What `announce` says.")
+    announcement: Sentence = Field(default=ANNOUNCEMENT, description="What `announce` says.")
 
 
 class AnalysisField(_Section):
@@ -127,7 +107,7 @@ class AgentConfig(BaseModel):
 
     name: Sentence = Field(description="The file's name without .yaml; never written into the file.")
     bot: Sentence = Field(description="File in bots/, without .py, that says how the agent behaves.")
-    numbers: tuple[_PhoneNumber, ...] = Field(default=(), description="Twilio numbers that it answers, E.164, quoted.")
+    numbers: tuple[PhoneNumber, ...] = Field(default=(), description="Twilio numbers that it answers, E.164, quoted.")
     language: _Language = Field(default="en-US", description="What it speaks: a BCP 47 code.")
     greeting: str = Field(default="", description="Its first words; empty: it waits for the caller.")
     instructions: str = Field(default="", description="What the model is told about who it is and what to do.")
@@ -137,6 +117,9 @@ class AgentConfig(BaseModel):
     )
     limits: Limits = Field(default_factory=Limits, description="How long things may take.")
     phrases: Phrases = Field(default_factory=Phrases, description="What it says of its own accord.")
+    on_failure: Ladder = Field(
+        default=DEFAULT_LADDER, description="What happens when the model fails for good in mid-call, step by step."
+    )
     recording: Recording = Field(default_factory=Recording, description="Whether the call is kept as audio.")
     analysis: Analysis = Field(default_factory=Analysis, description="What is worked out after the call.")
     webhook: HttpUrl | None = Field(default=None, description="Receives the finished call, signed.")
@@ -149,6 +132,18 @@ class AgentConfig(BaseModel):
             UnknownVariable: when neither knows a name. The agent's own texts were checked when it was loaded.
         """
         return fill_placeholders(text, {**self.variables, **(extra or {})})
+
+    def pipelines(self) -> Iterator[tuple[tuple[str | int, ...], PipelineDefinition]]:
+        """Yield every pipeline that a call of this agent may run, with its path: its own, then those of its ladder."""
+        yield ("pipeline",), self.pipeline
+        for position, rung in enumerate(self.on_failure):
+            if isinstance(rung, PipelineRung):
+                yield ("on_failure", position, "pipeline"), rung.pipeline
+
+    @model_validator(mode="before")
+    @classmethod
+    def _speaks_its_language(cls, values: object) -> object:
+        return fill_in_phrases(values)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -185,9 +180,13 @@ class AgentConfig(BaseModel):
         for name in Phrases.model_fields:
             yield ("phrases", name), getattr(self.phrases, name)
         yield ("recording", "announcement"), self.recording.announcement
-        for position, stage in enumerate(self.pipeline.stages):
-            if not stage.is_named:
-                yield from _texts_below(stage.settings, ("pipeline", position, stage.name))
+        for position, rung in enumerate(self.on_failure):
+            if isinstance(rung, SayRung) and rung.say is not None:
+                yield ("on_failure", position, "say"), rung.say
+        for path, pipeline in self.pipelines():
+            for position, stage in enumerate(pipeline.stages):
+                if not stage.is_named:
+                    yield from _texts_below(stage.settings, (*path, position, stage.name))
 
 
 def _texts_below(value: object, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], str]]:

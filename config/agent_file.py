@@ -10,6 +10,7 @@ from pydantic_core import ErrorDetails
 
 from config.agent import AGENT_NAME, AgentConfig
 from config.errors import AgentProblem, Fault
+from config.on_failure import RUNGS
 from config.pipeline import STAGES, PipelineDefinition, Stage
 from config.wording import describe, suggest
 from config.yaml_text import FaultyYaml, parse_yaml
@@ -96,12 +97,14 @@ def _bot_faults(agent: AgentConfig, checks: Checks) -> list[Fault]:
 
 def _dotted_faults(agent: AgentConfig, checks: Checks) -> list[Fault]:
     faults: list[Fault] = []
-    for position, stage in enumerate(agent.pipeline.stages):
-        if stage.is_named or checks.check_dotted is None:
-            continue
-        wrong = checks.check_dotted(stage.name)
-        if wrong is not None:
-            faults.append(Fault(("pipeline", position), wrong, "name an importable module.Class, or one of the stages"))
+    for path, pipeline in agent.pipelines():
+        for position, stage in enumerate(pipeline.stages):
+            if stage.is_named or checks.check_dotted is None:
+                continue
+            wrong = checks.check_dotted(stage.name)
+            if wrong is not None:
+                cure = "name an importable module.Class, or one of the stages"
+                faults.append(Fault((*path, position), wrong, cure))
     return faults
 
 
@@ -124,6 +127,8 @@ def _names_at(model: type[BaseModel], path: tuple[str | int, ...]) -> list[str]:
             here = Stage
         elif here is Stage:
             here = STAGES.get(str(part))
+        elif here in RUNGS.values():
+            here = _model_in(RUNGS[str(part)].model_fields[str(part)].annotation) if part in RUNGS else here
         elif here is not None and part in here.model_fields:
             here = _model_in(here.model_fields[str(part)].annotation)
     # A key of a dict or a list's position leaves `here` alone: the model of its values was found one step before.

@@ -66,6 +66,32 @@ class GeminiCompression(StageSettings):
     )
 
 
+class GeminiConnection(StageSettings):
+    """How long the model is waited for. All of it is counted in seconds."""
+
+    ready_secs: float = Field(default=3, gt=0, le=10, description="Connecting and becoming ready may take this long.")
+    stall_secs: float = Field(
+        default=3, ge=0.5, le=5, description="Silence after the caller's last word that makes the agent say its filler."
+    )
+    give_up_secs: float = Field(
+        default=6, ge=1, le=30, description="Silence of the model, filler or not, after which `on_failure` begins."
+    )
+    renew_after_secs: float = Field(
+        default=540,
+        ge=5,
+        description="A connection this old is renewed at a quiet moment; Google ends it at 10 minutes.",
+    )
+
+    @model_validator(mode="after")
+    def _in_step(self) -> Self:
+        if self.give_up_secs <= self.stall_secs:
+            raise problem(
+                f"give_up_secs ({self.give_up_secs:g}) must be longer than stall_secs ({self.stall_secs:g})",
+                "the filler comes first, and the model gets a chance to answer under it",
+            )
+        return self
+
+
 class GeminiLive(StageSettings):
     """The model that hears and speaks."""
 
@@ -74,6 +100,9 @@ class GeminiLive(StageSettings):
     temperature: float | None = Field(default=None, ge=0, le=2, description="0 to 2; null: the model's default.")
     vad: GeminiVad = Field(default_factory=GeminiVad, description="Gemini's own detection of speech.")
     compression: GeminiCompression = Field(default_factory=GeminiCompression, description="For calls over 15 minutes.")
+    connection: GeminiConnection = Field(
+        default_factory=GeminiConnection, description="How long the model is waited for."
+    )
 
 
 class TransportOutput(StageSettings):
@@ -229,4 +258,8 @@ class PipelineDefinition(RootModel[tuple[Stage, ...]]):
             if name in names and is_after != (name in _AFTER_OUTPUT):
                 side = "below" if name in _AFTER_OUTPUT else "above"
                 raise problem(f"has {name} on the wrong side of transport.output", f"move '- {name}' {side} it")
+        if "gemini_live" in names and "user_turns" not in names:
+            raise problem(
+                "has gemini_live without user_turns: the model would hear nobody", "add '- user_turns' above it"
+            )
         return stages

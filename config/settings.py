@@ -115,6 +115,17 @@ class Settings(BaseSettings):
         default=30, ge=0, description="How long to wait for the database at start; seconds."
     )
 
+    drain_secs: float = Field(
+        default=25.0,
+        ge=0,
+        description="How long calls may go on once the server was told to stop, before their goodbye; seconds.",
+    )
+
+    prepare_sentences: bool = Field(
+        default=True,
+        description="Have each agent's filler, apology and the like read aloud by its model before they are needed.",
+    )
+
     @classmethod
     def load(cls, *, env_file: Path | None = Path(".env"), **overrides: Any) -> Self:
         """Read the environment, then `env_file` for what it lacks; `overrides`, by field name, go before both.

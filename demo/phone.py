@@ -2,11 +2,14 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 
 from config.agent import AgentConfig
 from config.settings import Settings
 from demo.story import play
 from demo.telling import Print, tell_call
+from demo.trouble import NoTrouble, armed
+from simulators.faults import Fault
 from simulators.simulated_call import SimulatedCall
 from simulators.twilio import TwilioSimulator
 from storage.engine import Database
@@ -23,7 +26,14 @@ class NoAnswer(Exception):
 
 
 async def phone(
-    twilio: TwilioSimulator, agent: AgentConfig, store: CallStore, *, base_url: str, public_url: str, write: Print
+    twilio: TwilioSimulator,
+    agent: AgentConfig,
+    store: CallStore,
+    *,
+    base_url: str,
+    public_url: str,
+    write: Print,
+    fault: str | None = None,
 ) -> tuple[SimulatedCall, CallRow]:
     """Place one call to the agent's first number, play its story, tell it line by line.
 
@@ -34,6 +44,7 @@ async def phone(
         base_url: Where the server is reached from here.
         public_url: What the server calls itself; webhooks are signed for it.
         write: Takes each line.
+        fault: What goes wrong at Twilio's side of this call.
 
     Raises:
         NoAnswer: the server refused, or is not there.
@@ -44,6 +55,7 @@ async def phone(
         voice_url=f"{base_url}/twilio/voice",
         status_callback=f"{base_url}/twilio/status",
         public_base_url=public_url,
+        fault=fault,
     )
     try:
         await call.connected(timeout_secs=_CONNECT_SECS)
@@ -74,18 +86,24 @@ def delays_line(call: SimulatedCall) -> str:
     return "replies came after " + ", ".join(told) if told else "nothing was asked"
 
 
-async def simulate_call(settings: Settings, agent: AgentConfig, *, write: Print) -> int:
-    """Phone an agent of the running server; returns the exit code."""
+async def simulate_call(settings: Settings, agent: AgentConfig, *, write: Print, fault: Fault | None = None) -> int:
+    """Phone an agent of the running server, into a fault if asked to; returns the exit code."""
     public_url = settings.effective_public_base_url
     base_url = settings.model_copy(update={"public_base_url": None}).effective_public_base_url
     token = settings.twilio_auth_token.get_secret_value() if settings.twilio_auth_token else "open-mode"
     database = Database(settings.database_url)
-    async with TwilioSimulator(auth_token=token, account_sid=settings.twilio_account_sid or _ANY_ACCOUNT) as twilio:
+    account_sid = settings.twilio_account_sid or _ANY_ACCOUNT
+    async with TwilioSimulator(auth_token=token, account_sid=account_sid) as twilio, AsyncExitStack() as trouble:
+        on_the_line = fault.name if fault is not None and fault.side == "twilio" else None
         try:
             await database.connect(settings.database_wait_secs)
             store = CallStore(database)
-            call, row = await phone(twilio, agent, store, base_url=base_url, public_url=public_url, write=write)
-        except NoAnswer as error:
+            if fault is not None and on_the_line is None:
+                await trouble.enter_async_context(armed(fault, settings.data_dir, write))
+            call, row = await phone(
+                twilio, agent, store, base_url=base_url, public_url=public_url, write=write, fault=on_the_line
+            )
+        except (NoAnswer, NoTrouble) as error:
             write(str(error))
             return 1
         finally:

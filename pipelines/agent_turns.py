@@ -51,6 +51,13 @@ class AgentTurns:
         """Whether all of the utterance was sent."""
         return self._is_complete
 
+    def unwritten(self, now_ms: float) -> Turn | None:
+        """Return what has been heard of an utterance that is not yet a written turn."""
+        text = "" if self._start_ms is None else self._heard_text(now_ms)
+        if self._start_ms is None or not text.strip():
+            return None
+        return Turn(Speaker.AGENT, text.strip(), round(self._start_ms), round(max(self._start_ms, now_ms)))
+
     def note_error(self, error: str) -> None:
         """Attach what went wrong (a tool that failed) to the turn that speaks of it: the next to begin."""
         self._next_error = error

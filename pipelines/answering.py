@@ -26,6 +26,14 @@ class Answering:
     log_writer: LogWriter
     services: CallServices
 
+    def expect(self, call: Call, agent: AgentConfig) -> None:
+        """Begin to connect the model of a call that rings. Immediate."""
+        self.services.ringing.expect(call, agent)
+
+    def forget(self, call_id: str) -> None:
+        """The stream of this call will not come here."""
+        self.services.ringing.forget(call_id)
+
     async def run_stream(
         self, websocket: WebSocket, start: Start, call: Call, agent: AgentConfig, clock: CallClock
     ) -> EndReason:
@@ -52,4 +60,4 @@ class Answering:
             logger.error("agent {} names a bot that cannot take this call: {}", agent.name, agent.bot)
             log.finish(EndReason.FAILED)
             return EndReason.FAILED
-        return await run_call(call, agent, bot, voice.transport, voice.line, log, self.services, live)
+        return await run_call(call, agent, bot, voice, log, self.services, live)

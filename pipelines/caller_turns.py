@@ -14,6 +14,12 @@ _TEXT_SETTLE_MS = 700.0
 _TEXT_LATE_MS = 10_000.0
 """Words that come later than this after the caller stopped are not his last utterance's."""
 
+_TEXT_EARLY_MS = 300.0
+"""A model may tell the last words a little before the detector of voice notices that they were the last."""
+
+_UNHEARD_MS = 8000.0
+"""What the caller said longer ago than this is not said again to a model that did not get it."""
+
 _PREVIOUS_WORDS_MS = 1500.0
 """Words that come so soon after the caller began to speak again are those of what he said before."""
 
@@ -54,6 +60,40 @@ class CallerTurns:
     def has_words(self) -> bool:
         """Whether something is waiting for an answer that the model took for words."""
         return self._current is not None and bool(self._current.texts) and self._current.answered_ms is None
+
+    @property
+    def is_unanswered(self) -> bool:
+        """Whether the caller has spoken, or speaks, and the agent has not begun to answer."""
+        return self._current is not None and self._current.answered_ms is None
+
+    @property
+    def voiced_ms(self) -> float:
+        """How long the voice of the latest utterance lasted; 0 while it goes on."""
+        current = self._current
+        return 0.0 if current is None or current.stop_ms is None else current.stop_ms - current.start_ms
+
+    def unheard_since_ms(self, now_ms: float) -> float | None:
+        """Return since when the caller has been speaking, or spoke, without the model having told all of his words.
+
+        None when it has, or when that was too long ago to matter.
+        """
+        current = self._current
+        if current is None or current.answered_ms is not None or current.quiet_ms(now_ms) > _UNHEARD_MS:
+            return None
+        if current.stop_ms is not None and current.texts and current.last_text_ms >= current.stop_ms - _TEXT_EARLY_MS:
+            return None
+        return current.start_ms
+
+    def forget_words(self) -> None:
+        """The words of an utterance that is not answered yet will be told again, from the beginning."""
+        if self._current is not None and self._current.answered_ms is None:
+            self._current.texts.clear()
+
+    def unwritten(self, now_ms: float) -> Turn | None:
+        """Return what the caller has said and what is not yet a written turn, as far as its words are known."""
+        if self._current is None or not self._current.texts:
+            return None
+        return self._current.as_turn(now_ms)
 
     def start(self, at_ms: float) -> Turn | None:
         """Voice begins; returns an earlier turn that this one follows."""

@@ -8,6 +8,8 @@ from loguru import logger
 
 from config.agent import Limits, Phrases
 from pipelines.scribe import Scribe
+from pipelines.sentences import SentenceKind
+from telephony.next_step import NextStep
 from transcripts.call import EndReason
 
 _TICK_SECS = 0.1
@@ -30,8 +32,17 @@ _LAST_WORD_MS = 1000.0
 _MAY_GO_ON = frozenset({EndReason.BOT_ENDED, EndReason.SILENCE})
 """Goodbyes that a caller who speaks up takes back; when the time is over, it is over."""
 
+_LAST_CHANCE_MS = 3000.0
+"""Whoever is speaking when the server is about to stop has this long to come to the end of his sentence."""
+_NO_SOUND_MS = 10_000.0
+"""A telephone line carries sound all the time, silent or not; one that carries none for so long is dead."""
+_PROBE_AFTER_MS, _PROBE_MS = 2200.0, 1000.0
+"""After so long without sound the far end is asked for a sign of life; without one the way there is dead."""
+
 Say = Callable[[str], Awaitable[bool]]
-"""Have the agent say exactly this sentence; False when this pipeline has no voice to say it with."""
+"""Have the model say exactly this sentence; False when this pipeline has no voice to say it with."""
+Announce = Callable[[SentenceKind], Awaitable[bool]]
+"""Say the agent's sentence of this kind without the model; False when there is no sound for it."""
 
 
 @dataclass
@@ -59,21 +70,29 @@ class _Question:
 class Conductor:
     """Ends one call, once, for one reason."""
 
-    def __init__(self, limits: Limits, phrases: Phrases, scribe: Scribe, *, say: Say) -> None:
+    def __init__(self, limits: Limits, phrases: Phrases, scribe: Scribe, *, say: Say, announce: Announce) -> None:
         """Take the call's limits, its phrases with their variables filled in, what is heard, and how to speak.
 
         `may_judge_silence` is to be set once voice activity is known to be watched; without it nobody can tell that
-        a caller is silent.
+        a caller is silent. `needs_sound`: the far end sends audio without a pause, as a telephone does.
         """
         self._limits = limits
         self._phrases = phrases
         self._scribe = scribe
         self._say = say
+        self._announce = announce
         self.may_judge_silence = False
+        self.needs_sound = False
+        self._leaving_since_ms: float | None = None
+        self._probed_ms: float | None = None
         self._ended = asyncio.Event()
         self._goodbye: _Goodbye | None = None
         self._question: _Question | None = None
         self._warning_due_ms = None if limits.warn_at_secs is None else limits.warn_at_secs * 1000.0
+        self.is_held: Callable[[], bool] = lambda: False
+        """Whether somebody else deals with the call now: nothing is said or ended but for a line that is dead."""
+        self.watch_model: Callable[[], Awaitable[None]] | None = None
+        """What is to be done ten times a second for a caller who waits for the model."""
         self.reason: EndReason | None = None
         self.ended_ms: float | None = None
 
@@ -83,6 +102,24 @@ class Conductor:
             self.reason = reason
             self.ended_ms = self._scribe.now_ms
         self._ended.set()
+
+    def leave(self, reason: EndReason, step: NextStep) -> None:
+        """End the call now; Twilio, where there is one, goes on with `step`."""
+        if self.reason is None:
+            self._scribe.log.next_step(step.as_json())
+        self.end(reason)
+
+    def ask_to_end(self, reason: EndReason) -> None:
+        """End the call from outside: at once when it is over anyway, with a goodbye when the server is to stop."""
+        if reason is not EndReason.DRAINED:
+            self.end(reason)
+        elif self._leaving_since_ms is None:
+            self._leaving_since_ms = self._scribe.now_ms
+
+    @property
+    def is_saying_goodbye(self) -> bool:
+        """Whether the call is about to end."""
+        return self._goodbye is not None or self._leaving_since_ms is not None
 
     def end_after_goodbye(self, reason: EndReason) -> None:
         """End the call once its goodbye was heard to the last word: what the agent says next, is saying or has said.
@@ -116,14 +153,40 @@ class Conductor:
             self.end(EndReason.CALLER_HUNG_UP)
             return
         now_ms = scribe.now_ms
-        if self._goodbye is not None:
+        if self.needs_sound and await self._is_line_dead(now_ms):
+            self.end(EndReason.CONNECTION_LOST)
+            return
+        if self.is_held():
+            return
+        if self.watch_model is not None and self._goodbye is None:
+            await self.watch_model()
+        if self._leaving_since_ms is not None and (self._goodbye is None or self._goodbye.reason in _MAY_GO_ON):
+            await self._leave_politely(self._leaving_since_ms, now_ms)
+        elif self._goodbye is not None:
             self._watch_goodbye(self._goodbye, now_ms)
         elif now_ms >= limits.max_call_secs * 1000.0:
-            await self._say_goodbye(EndReason.TIME_LIMIT, self._phrases.goodbye)
+            await self._say_goodbye(EndReason.TIME_LIMIT, SentenceKind.GOODBYE, self._phrases.goodbye)
         elif self._warning_due_ms is not None and now_ms >= self._warning_due_ms:
             await self._warn(self._warning_due_ms, now_ms)
         elif self.may_judge_silence:
             await self._watch_silence(now_ms)
+
+    async def _is_line_dead(self, now_ms: float) -> bool:
+        line = self._scribe.line
+        silent_ms = now_ms - (line.last_sound_ms or 0.0)
+        if silent_ms <= _PROBE_AFTER_MS:
+            self._probed_ms = None
+            return False
+        if self._probed_ms is None:
+            self._probed_ms = now_ms
+            if line.probe is not None:
+                await line.probe()
+            return False
+        is_dead = now_ms - self._probed_ms > _PROBE_MS and (line.last_sign_ms or 0.0) < self._probed_ms
+        if is_dead or silent_ms > _NO_SOUND_MS:
+            self._scribe.event("line.silent", for_ms=round(silent_ms), is_dead=is_dead)
+            return True
+        return False
 
     def _watch_goodbye(self, goodbye: _Goodbye, now_ms: float) -> None:
         scribe = self._scribe
@@ -162,7 +225,8 @@ class Conductor:
         if is_pause or now_ms - due_ms > _WARNING_LIMIT_MS:
             self._warning_due_ms = None
             self._scribe.event("time.warned")
-            await self._speak(self._phrases.time_warning)
+            if not await self._announce(SentenceKind.TIME_WARNING):
+                await self._speak(self._phrases.time_warning)
 
     @property
     def _is_quiet(self) -> bool:
@@ -190,14 +254,22 @@ class Conductor:
             return
         patience_secs = limits.silence_hangup_secs - limits.silence_ask_secs
         if now_ms - question.asked_ms >= patience_secs * 1000.0 and quiet_ms >= _LAST_WORD_MS:
-            await self._say_goodbye(EndReason.SILENCE, self._phrases.silence_goodbye)
+            await self._say_goodbye(EndReason.SILENCE, SentenceKind.SILENCE_GOODBYE, self._phrases.silence_goodbye)
 
     async def _speak(self, sentence: str) -> bool:
         self._scribe.await_words()
         return await self._say(sentence)
 
-    async def _say_goodbye(self, reason: EndReason, sentence: str) -> None:
+    async def _leave_politely(self, since_ms: float, now_ms: float) -> None:
+        """The server is to stop: say so in a pause, or in a while anyway."""
+        if not self._is_quiet and now_ms - since_ms < _LAST_CHANCE_MS:
+            return
+        self._goodbye = _Goodbye(EndReason.DRAINED, now_ms, self._scribe.spoken_count)
+        if not await self._announce(SentenceKind.DRAIN_GOODBYE):
+            self.leave(EndReason.DRAINED, NextStep("apology", text=self._phrases.drain_goodbye))
+
+    async def _say_goodbye(self, reason: EndReason, kind: SentenceKind, sentence: str) -> None:
         self._goodbye = _Goodbye(reason, self._scribe.now_ms, self._scribe.spoken_count)
-        if not await self._speak(sentence):
+        if not await self._announce(kind) and not await self._speak(sentence):
             logger.info("this pipeline has no voice for a goodbye: the call ends without one")
             self.end(reason)

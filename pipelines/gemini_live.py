@@ -1,166 +1,313 @@
-"""Gemini Live as one stage of the pipeline: Pipecat's service over one shared client, with its gaps closed."""
+"""Gemini Live as one stage of the pipeline: Pipecat's service, over a link that outlives its connections."""
 
-import asyncio
-import ssl
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
+from uuid import uuid4
 
-import certifi
-from google.genai import Client
 from google.genai.types import (
+    Blob,
     Content,
-    EndSensitivity,
-    HttpOptions,
-    LiveConnectConfig,
+    FunctionCall,
+    FunctionResponse,
     LiveServerMessage,
-    StartSensitivity,
+    Part,
 )
 from loguru import logger
-from pipecat.frames.frames import LLMFullResponseEndFrame, TTSStoppedFrame
-from pipecat.services.google.gemini_live.llm import (
-    ContextWindowCompressionParams,
-    GeminiLiveLLMService,
-    GeminiVADParams,
-)
+from pipecat.frames.frames import InputAudioRawFrame, LLMFullResponseEndFrame, TTSStoppedFrame
+from pipecat.services.google.gemini_live.llm import GeminiLiveLLMService
 
-from config.pipeline import GeminiLive as GeminiLiveSettings
-from config.pipeline import GeminiVad
+from pipelines.gemini_setup import declare_tools
+from pipelines.line import heard_until_ms
+from pipelines.link_listener import Beginning, Cause, Resumption
+from pipelines.model_failures import ModelFailure
+from pipelines.model_link import ModelLink
+from pipelines.outbox import Audio
+from pipelines.owed_answer import WAITING_PROMPT, KnownResult, OwedAnswer
 from pipelines.scribe import Scribe
+from pipelines.tools import TOOL_GRACE_SECS
+from telemetry import metrics
+from transcripts.call import Speaker, Turn
 
-_READY_SECS = 5.0
-"""How long the connection and the model's `setupComplete` may take together."""
-
-_TOOL_GRACE_SECS = 2.0
-"""A tool is stopped by `pipelines.tools`, which apologises for it; only one that cannot be stopped is left to Pipecat,
-this much later."""
-
-
-def make_client(*, api_key: str, base_url: str | None, ca_file: Path | None) -> Client:
-    """One client for every call of the process; building it parses the CA bundle (about 150 ms), so it is built once.
-
-    `SSL_CERT_FILE` replaces the trust store (google-genai's own rule); `ca_file` adds to it.
-    """
-    context = ssl.create_default_context()
-    if not context.get_ca_certs() or not ssl.get_default_verify_paths().cafile:
-        context.load_verify_locations(cafile=certifi.where())
-    if ca_file is not None:
-        context.load_verify_locations(cafile=str(ca_file))
-    arguments: dict[str, Any] = {
-        "ssl": context,
-        "verify": context,
-        # Audio is incompressible, and a pong that is seconds late is common at Google: neither may cost a call.
-        "compression": None,
-        "ping_interval": None,
-        "open_timeout": _READY_SECS,
-    }
-    return Client(api_key=api_key, http_options=HttpOptions(base_url=base_url, async_client_args=arguments))
+_SPOKE_UP_MS = 1500.0
+"""An interruption so soon after the caller was heard is his."""
+_VOICE_HZ = 24_000
+_ARRIVING_MS = 1000.0
+"""Speech that came so lately may not have reached the line yet."""
+_NOTICED_AFTER_MS = 600.0
+_SAY_AGAIN_BEFORE_MS = 300.0
+"""The detector of voice notices speech a little after its first sound."""
 
 
-def _vad_params(vad: GeminiVad) -> GeminiVADParams | None:
-    """Gemini's detection of speech as the agent wants it; None leaves all of it to Google."""
-    if vad == GeminiVad():
-        return None
-    start, end = vad.start_sensitivity, vad.end_sensitivity
-    return GeminiVADParams(
-        start_sensitivity=StartSensitivity(f"START_SENSITIVITY_{start.upper()}") if start else None,
-        end_sensitivity=EndSensitivity(f"END_SENSITIVITY_{end.upper()}") if end else None,
-        prefix_padding_ms=vad.prefix_padding_ms,
-        silence_duration_ms=vad.silence_duration_ms,
-    )
+_ROLES = {Speaker.CALLER: "user", Speaker.AGENT: "model"}
+
+
+def _content(turn: Turn) -> Content:
+    return Content(role=_ROLES[turn.speaker], parts=[Part(text=turn.text)])
 
 
 class GeminiLive(GeminiLiveLLMService):
-    """Pipecat's Gemini Live service, made fit for a phone line.
+    """Pipecat's Gemini Live service, made fit for a phone line. Implements `LinkListener`.
 
-    What it adds: the shared client, a deadline on becoming ready, a failed connection that is told and not silent, a
-    turn that ends with `generationComplete` (so the tail of the last word is not held back until `turnComplete`),
-    every part of a message, usage in any message, and no buffer that only grows.
+    What it adds: connections that are replaced when they end, stall or are lost, with nothing said twice and nothing
+    forgotten; a turn that ends with `generationComplete` (so the tail of the last word is not held back until
+    `turnComplete`), every part of a message, usage in any message, cancelled tool calls, and no buffer that only grows.
     """
 
     def __init__(
         self,
-        client: Client,
-        settings: GeminiLiveSettings,
+        link: ModelLink,
         *,
-        language: str,
-        instructions: str,
         tools: list[Any],
-        speaks_first: bool,
+        opening: str,
         tool_timeout_secs: float,
         scribe: Scribe,
-        on_lost: Callable[[], None],
+        on_failed: Callable[[ModelFailure], None],
     ) -> None:
-        """Take the stage's settings, what the agent is told, its tools, and whom to tell of events and of the end."""
-        self._shared_client = client
+        """Take the link, the tools, what the model is asked for first (empty: it listens), and whom to tell."""
+        self.model_link = link
         self._scribe = scribe
-        self._on_lost = on_lost
-        self._ready_deadline: asyncio.Timeout | None = None
+        self._on_failed = on_failed
+        self._owed = OwedAnswer(asked=opening)
         self._is_generated = False
-        service = GeminiLiveLLMService.Settings(
-            model=settings.model if settings.model.startswith("models/") else f"models/{settings.model}",
-            voice=settings.voice,
-            language=language,
-            temperature=settings.temperature,
-            vad=_vad_params(settings.vad),
-            context_window_compression=ContextWindowCompressionParams(
-                enabled=settings.compression.enabled, trigger_tokens=settings.compression.trigger_tokens
-            ),
-        )
+        self._has_spoken = False
+        self._resumable_ms = self._lost_ms = self._voice_ms = 0.0
+        self._said_last = ""
+        self._is_recovering = False
+        self._spoken_since_ms = self._spoken_ms = 0.0
+        self._is_slow = self._is_hushed = False
+        self._odd_byte = b""
+        self._tool_functions = tools
+        self._calls: dict[str, tuple[str, dict[str, Any]]] = {}
+        self._asked_again: dict[str, str] = {}
         super().__init__(
             api_key="",
-            settings=service,
-            system_instruction=instructions,
+            settings=GeminiLiveLLMService.Settings(model=link.setup.settings.model, voice=link.setup.settings.voice),
+            system_instruction=link.setup.instructions,
             tools=tools or None,
-            inference_on_context_initialization=speaks_first,
-            function_call_timeout_secs=tool_timeout_secs + _TOOL_GRACE_SECS,
+            inference_on_context_initialization=bool(opening),
+            function_call_timeout_secs=tool_timeout_secs + TOOL_GRACE_SECS,
         )
 
+    # ---- Pipecat's connection is the link ----
+
     def create_client(self) -> None:
-        """Use the process's client."""
-        self._client = self._shared_client
+        """Nothing to create: the link has the process's client."""
 
     def _warn_if_realtime_service_emits_no_turn_frames(self, emits_turn_frames: bool) -> None:
         """Nothing to warn of: turn frames come from our own voice activity, and they decide nothing here."""
 
-    async def _connection_task_handler(self, config: LiveConnectConfig) -> None:
-        try:
-            async with asyncio.timeout(_READY_SECS) as self._ready_deadline:
-                await super()._connection_task_handler(config)
-        except Exception as error:
-            # Pipecat only logs this; the caller would hear nothing until he hangs up.
-            self._tell_lost(error)
+    async def _connect(self, session_resumption_handle: str | None = None) -> None:
+        self._session = self.model_link  # pyright: ignore[reportAttributeAccessIssue]
+        self.model_link.open()
+        self.model_link.attach(self)
 
-    async def _handle_connection_error(self, error: Exception) -> bool:
-        may_try_again = await super()._handle_connection_error(error)
-        if not may_try_again:
-            self._tell_lost(error)
-        return may_try_again
+    async def _reconnect(self) -> None:
+        self.model_link.renew(Cause.HANDOVER)
 
-    def _tell_lost(self, error: Exception) -> None:
-        logger.error("the model could not be reached: {}: {}", type(error).__name__, error)
-        self._scribe.event("model.failed", error=f"{type(error).__name__}: {error}"[:300])
-        self._on_lost()
+    async def _disconnect(self) -> None:
+        self._disconnecting = True
+        await self.stop_all_metrics()
+        if self._transcription_timeout_task:
+            await self.cancel_task(self._transcription_timeout_task)
+            self._transcription_timeout_task = None
+        self._cancel_end_frame_deferral_timeout()
+        self._discard_deferred_turn()
+        await self.model_link.close()
 
-    async def _handle_session_ready(self, session: Any) -> None:
-        if self._ready_deadline is not None:
-            self._ready_deadline.reschedule(None)
-        self._scribe.event("model.ready")
-        await super()._handle_session_ready(session)
+    async def _send_user_audio(self, frame: InputAudioRawFrame) -> None:
+        if not self._audio_input_paused and self._ready_for_realtime_input:
+            self.model_link.send_audio(Audio(frame.audio, frame.sample_rate, heard_until_ms(frame)))
 
-    async def _handle_server_message(self, message: LiveServerMessage) -> None:
-        await super()._handle_server_message(message)
+    async def _send_user_text(self, text: str) -> None:
+        self._owed.asked = text
+        await super()._send_user_text(text)
+
+    # ---- what the watch over the conversation asks for ----
+
+    async def prompt_again(self) -> None:
+        """The model fell silent: tell it, over the connection there is, what it owes."""
+        await self.model_link.send_realtime_input(text=self._owed.prompt() or WAITING_PROMPT)
+
+    @property
+    def knows_what_was_said(self) -> bool:
+        """Whether it can be told in words what it owes."""
+        return not self._owed.is_empty
+
+    @property
+    def is_answering(self) -> bool:
+        """Whether an answer is arriving now."""
+        return self._has_spoken and self._scribe.now_ms - self._voice_ms < _ARRIVING_MS
+
+    def hush(self) -> None:
+        """Somebody else speaks from now on: whatever it says is not heard, until `use_model`."""
+        self._is_hushed = True
+
+    def reconnect(self) -> None:
+        """The model stays silent: leave its connection for another one."""
+        self.model_link.renew(Cause.STALLED)
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether a connection stands."""
+        return self.model_link.is_up
+
+    def is_connected_to(self, model: str) -> bool:
+        """Whether a connection to this model stands."""
+        return self.model_link.is_up and self.model_link.connected_model == model
+
+    def use_model(self, model: str) -> None:
+        """Go on with another model, which is told what was said so far."""
+        self._is_hushed = False
+        self._settings.model = model
+        self.model_link.use(self.model_link.setup.with_model(model, declare_tools(self._tool_functions, model)))
+
+    # ---- LinkListener ----
+
+    def link_ready(self, beginning: Beginning, cause: Cause, took_secs: float) -> None:
+        """A connection stands."""
+        took_ms = round(took_secs * 1000)
+        self._scribe.event("model.ready", beginning=beginning.value, took_ms=took_ms)
+        if beginning is not Beginning.NEW:
+            self._is_recovering = True
+            metrics.RECOVERIES_TOTAL.labels(kind=cause.value, outcome="recovered").inc()
+            self._scribe.event("recovery", kind=cause.value, outcome="recovered", beginning=beginning.value)
+
+    async def link_lost(self, cause: Cause, failure: ModelFailure | None) -> None:
+        """End what was being said, and remember what is owed."""
+        self._scribe.event("model.lost", cause=cause.value, problem=failure.sentence if failure else None)
+        if self._user_transcription_buffer:
+            words, self._user_transcription_buffer = self._user_transcription_buffer, ""
+            await self._push_user_transcription(words)
+        self._odd_byte = b""
+        self._discard_deferred_turn()
+        if self._bot_is_responding and not self._is_generated:
+            self._owed.spoken = self._llm_output_buffer
+            await self._end_response()
+            if not self._owed.is_empty:
+                self._scribe.await_words()
+        self._lost_ms = self._scribe.now_ms
+        self._said_last, self._llm_output_buffer = self._llm_output_buffer, ""
+        self._has_spoken = self._is_generated = False
+
+    def link_attempt_failed(self, failure: ModelFailure) -> None:
+        """Others follow."""
+        self._scribe.event("model.attempt_failed", problem=failure.sentence)
+
+    def link_failed(self, cause: Cause, failure: ModelFailure) -> None:
+        """The agent's ladder is next."""
+        metrics.RECOVERIES_TOTAL.labels(kind=cause.value, outcome="failed").inc()
+        self._scribe.event("model.failed", cause=cause.value, error=failure.sentence)
+        self._on_failed(failure)
+
+    def link_going(self, time_left_secs: float) -> None:
+        """The link deals with it; the call's log says so."""
+        self._scribe.event("model.go_away", time_left_ms=round(time_left_secs * 1000))
+
+    def link_resumable(self) -> None:
+        """What is said from now on is not in the handle."""
+        self._resumable_ms = self._scribe.now_ms
+
+    def link_malformed(self, count: int) -> None:
+        """Told once for each row of them."""
+        if count == 1:
+            self._scribe.event("model.malformed")
+            logger.warning("a message of the model could not be read and was passed over")
+
+    def history(self) -> Sequence[Content]:
+        """What was said so far, for a model that knows nothing of it."""
+        return [_content(turn) for turn in self._conversation()]
+
+    def _conversation(self) -> list[Turn]:
+        """What was said so far; the model's last words whole, for what it has sent will be heard."""
+        turns = self._scribe.conversation()
+        said = self._said_last.strip()
+        if said and turns and turns[-1].speaker is Speaker.AGENT and said.startswith(turns[-1].text):
+            turns[-1] = replace(turns[-1], text=said)
+        return turns
+
+    def _since_handle(self) -> Sequence[Content]:
+        """What was said and answered since the handle was given out."""
+        known_ms = self._resumable_ms
+        turns = [
+            turn
+            for turn in self._conversation()
+            if (turn.end_ms if turn.speaker is Speaker.CALLER else turn.start_ms) > known_ms
+        ]
+        answered = max((i + 1 for i, turn in enumerate(turns) if turn.speaker is Speaker.AGENT), default=0)
+        if self._owed.words:  # the prompt tells them, and how much of the answer was heard
+            answered = max((i for i, turn in enumerate(turns) if turn.speaker is Speaker.CALLER), default=0)
+        return [_content(turn) for turn in turns[:answered]]
+
+    def resumption(self, beginning: Beginning) -> Resumption:
+        """Say again what was not heard to its end; else ask for what is owed."""
+        since_ms = self._scribe.caller.unheard_since_ms(self._scribe.now_ms)
+        if since_ms is not None:
+            self._scribe.caller.forget_words()
+            self._owed.words.clear()
+            asked = "" if self._owed.results else self._owed.asked
+            return Resumption(since_ms - _SAY_AGAIN_BEFORE_MS, asked, self._since_handle())
+        # A tool that still runs tells its result when it has one.
+        prompt = "" if self._scribe.tools_running else self._owed.prompt()
+        # Speech is noticed a moment after it began: what was sent in that moment went down with the connection.
+        unnoticed_ms = max(self._lost_ms - _NOTICED_AFTER_MS, self._scribe.last_caller_ms)
+        return Resumption(unnoticed_ms, prompt, self._since_handle())
+
+    def as_prompt(self, result: FunctionResponse) -> str:
+        """A result whose call was lost with its conversation."""
+        return f"The tool {result.name} has returned {result.response}. Tell the caller."
+
+    def is_quiet(self) -> bool:
+        """Whether nobody speaks to it, and it neither speaks nor owes anything."""
+        scribe = self._scribe
+        is_busy = self._bot_is_responding or scribe.caller.is_speaking or scribe.tools_running
+        return not is_busy and scribe.waiting_since_ms is None and self._owed.is_empty
+
+    async def link_message(self, message: LiveServerMessage) -> None:
+        """One message of the model."""
+        if self._is_hushed:
+            return
         content = message.server_content
+        if message.tool_call_cancellation:
+            for call_id in message.tool_call_cancellation.ids or []:
+                await self._forget_call(call_id)
+        await self._handle_server_message(message)
         if message.usage_metadata and not (content and content.turn_complete):
             await self._handle_msg_usage_metadata(message)
-        if content and (content.turn_complete or content.interrupted):
-            self._is_generated = False
-        elif content and content.generation_complete:
-            self._is_generated = True
-        if content and content.generation_complete and self._bot_is_responding:
-            await self._set_bot_is_responding(False)
-            await self.push_frame(TTSStoppedFrame())
-            await self.push_frame(LLMFullResponseEndFrame())
+        if content is None:
+            return
+        if content.generation_complete:
+            self._is_generated = self._has_spoken
+            if self._has_spoken:
+                self._owed.clear()
+            if self._bot_is_responding:
+                await self._end_response()
+        if content.interrupted:
+            self._note_interruption()
+        if content.turn_complete or content.interrupted:
+            if self._has_spoken and not content.interrupted:
+                self._owed.clear()
+            self._has_spoken = self._is_generated = False
+
+    def _note_interruption(self) -> None:
+        """The model broke off. If nobody spoke up, the caller waits for the rest."""
+        scribe = self._scribe
+        if scribe.caller.is_speaking or scribe.now_ms - scribe.last_caller_ms <= _SPOKE_UP_MS:
+            self._owed.clear()
+        elif self._has_spoken:
+            self._owed.spoken = self._llm_output_buffer
+
+    async def _end_response(self) -> None:
+        await self._set_bot_is_responding(False)
+        await self.push_frame(TTSStoppedFrame())
+        await self.push_frame(LLMFullResponseEndFrame())
+
+    # ---- what Pipecat does with the model's messages, where that is not enough ----
+
+    async def _push_user_transcription(self, text: str, result: LiveServerMessage | None = None) -> None:
+        if self._scribe.caller.is_unanswered and not self._has_spoken:
+            self._owed.words.append(text.strip())
+        await super()._push_user_transcription(text, result)
 
     async def _handle_msg_model_turn(self, msg: LiveServerMessage) -> None:
         content = msg.server_content
@@ -169,9 +316,36 @@ class GeminiLive(GeminiLiveLLMService):
         self._is_generated = False
         # The base class reads the first part only.
         for part in content.model_turn.parts or []:
-            single = content.model_copy(update={"model_turn": Content(role="model", parts=[part])})
+            whole = self._in_whole_samples(part)
+            single = content.model_copy(update={"model_turn": Content(role="model", parts=[whole])})
             await super()._handle_msg_model_turn(msg.model_copy(update={"server_content": single}))
         self._bot_audio_buffer.clear()
+
+    def _in_whole_samples(self, part: Part) -> Part:
+        """A chunk may end in the middle of a 16-bit sample, whose other half comes with the next one, or never."""
+        blob = part.inline_data
+        if blob is None or not blob.data:
+            return part
+        self._watch_pace(len(blob.data))
+        data = self._odd_byte + blob.data
+        size = len(data) // 2 * 2
+        self._odd_byte = data[size:]
+        if size == len(blob.data):
+            return part
+        return part.model_copy(update={"inline_data": Blob(data=data[:size], mime_type=blob.mime_type)})
+
+    def _watch_pace(self, size: int) -> None:
+        """A model that speaks slower than real time is as good as stalled: its connection is replaced afterwards."""
+        now_ms = self._scribe.now_ms
+        if not self._has_spoken:
+            self._has_spoken, self._spoken_since_ms, self._spoken_ms, self._is_slow = True, now_ms, 0.0, False
+        lag_ms = now_ms - self._spoken_since_ms - self._spoken_ms
+        self._spoken_ms += size / 2 / _VOICE_HZ * 1000
+        self._voice_ms = now_ms
+        if not self._is_slow and lag_ms > self.model_link.setup.settings.connection.stall_secs * 1000:
+            self._is_slow = True
+            self._scribe.event("model.slow", lag_ms=round(lag_ms))
+            self.model_link.renew_when_quiet(Cause.STALLED)
 
     async def _handle_msg_output_transcription(self, message: LiveServerMessage) -> None:
         transcription = message.server_content and message.server_content.output_transcription
@@ -183,8 +357,68 @@ class GeminiLive(GeminiLiveLLMService):
         self._llm_output_buffer += transcription.text
         await self._push_output_transcription_text_frames(transcription.text)
 
+    async def _handle_msg_turn_complete(self, message: LiveServerMessage) -> None:
+        self._odd_byte = b""
+        await super()._handle_msg_turn_complete(message)
+
     async def _handle_msg_usage_metadata(self, message: LiveServerMessage) -> None:
         usage = message.usage_metadata
         if usage is not None:
             self._scribe.event("model.usage", **usage.model_dump(mode="json", exclude_none=True))
         await super()._handle_msg_usage_metadata(message)
+
+    # ---- tools: each runs once and is answered once, whatever happens to the connection that asked for it ----
+
+    async def _handle_msg_tool_call(self, message: LiveServerMessage) -> None:
+        assert message.tool_call is not None
+        fresh: list[FunctionCall] = []
+        for call in message.tool_call.function_calls or []:
+            call.id = call.id or uuid4().hex
+            self.model_link.note_call(call.id)
+            if not await self._answer_repeated(call.id, call.name or "", call.args or {}):
+                self._calls[call.id] = (call.name or "", call.args or {})
+                fresh.append(call)
+        if fresh:
+            fresh_call = message.tool_call.model_copy(update={"function_calls": fresh})
+            await super()._handle_msg_tool_call(message.model_copy(update={"tool_call": fresh_call}))
+
+    async def _answer_repeated(self, call_id: str, name: str, arguments: dict[str, Any]) -> bool:
+        """A model that lost its connection asks again for what was done: it is told, and no tool runs twice."""
+        if not self._is_recovering:
+            return False
+        running = next((known for known, call in self._calls.items() if call == (name, arguments)), None)
+        if running is not None:
+            self._asked_again[running] = call_id
+            return True
+        known = self._owed.find(name, arguments)
+        if known is None:
+            return False
+        self._scribe.event("tool.result_reused", name=name)
+        await self.model_link.send_tool_response(
+            function_responses=FunctionResponse(id=call_id, name=name, response=known.result)
+        )
+        return True
+
+    async def _forget_call(self, call_id: str) -> None:
+        """The model takes a call back: it stops, and nobody is told what it would have returned."""
+        if self._calls.pop(call_id, None) is not None:
+            self._scribe.event("tool.taken_back")
+            await self._cancel_function_calls_by_tool_call_id(call_id)
+
+    async def _tool_result(
+        self,
+        tool_call_id: str,
+        tool_name: str,
+        tool_result_message: dict[str, Any],
+        *,
+        is_final: bool = True,
+        spoken: bool = True,
+    ) -> None:
+        if tool_call_id not in self._calls:
+            return  # answered, or taken back
+        name, arguments = self._calls[tool_call_id]
+        if is_final:
+            del self._calls[tool_call_id]
+            self._owed.results.append(KnownResult(name, arguments, tool_result_message))
+        again = self._asked_again.pop(tool_call_id, None)
+        await super()._tool_result(again or tool_call_id, name, tool_result_message, is_final=is_final, spoken=spoken)

@@ -4,7 +4,9 @@ Told by plain calls from the transport at the moment of sending or receiving, no
 are dropped when the caller interrupts, and what was already sent must not be forgotten.
 """
 
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Protocol
 
 from loguru import logger
@@ -32,8 +34,8 @@ class LineListener(Protocol):
         """Audio sent to the caller, whose first sample will be heard at `at_ms`."""
         ...
 
-    def agent_text(self, text: str) -> None:
-        """Words whose audio follows in the next `agent_audio`."""
+    def agent_text(self, text: str, *, is_announced: bool) -> None:
+        """Words whose audio follows in the next `agent_audio`; announced ones are ours, not the model's."""
         ...
 
     def agent_finished(self) -> None:
@@ -57,6 +59,10 @@ class CallLine:
         caller_hz: Sample rate of the caller's audio as it enters the pipeline.
         agent_hz: Sample rate of the agent's audio as it leaves.
         is_hung_up: Whether the far end said that the call is over (Twilio's `stop`), as against a lost socket.
+        last_sound_ms: When the far end last sent audio, silent or not.
+        last_sign_ms: When it last sent anything.
+        probe: Asks it for a sign of life; None where there is no way to ask.
+        mark_numbers: What marks are called, so that no two of a call have the same name.
         malformed_count: How many messages of the far end could not be used.
         first_complaint: What was wrong with the first of them.
     """
@@ -67,6 +73,10 @@ class CallLine:
     playout: Playout = field(default_factory=Playout)
     listeners: list[LineListener] = field(default_factory=list[LineListener])
     is_hung_up: bool = False
+    last_sound_ms: float | None = None
+    last_sign_ms: float | None = None
+    probe: Callable[[], Awaitable[None]] | None = None
+    mark_numbers: Iterator[int] = field(default_factory=lambda: count(1))
     malformed_count: int = 0
     first_complaint: str | None = None
 
@@ -80,6 +90,7 @@ class CallLine:
     def caller_audio(self, at_ms: float, frame: InputAudioRawFrame) -> None:
         """Tell of audio from the caller, and note in the frame when it was spoken."""
         frame.metadata[_HEARD_UNTIL] = at_ms + len(frame.audio) / 2 / frame.sample_rate * 1000
+        self.last_sound_ms = self.clock.now_ms
         for listener in self.listeners:
             listener.caller_audio(at_ms, frame.audio)
 
@@ -89,10 +100,10 @@ class CallLine:
         for listener in self.listeners:
             listener.agent_audio(at_ms, pcm)
 
-    def agent_text(self, text: str) -> None:
+    def agent_text(self, text: str, *, is_announced: bool = False) -> None:
         """Tell of words whose audio follows."""
         for listener in self.listeners:
-            listener.agent_text(text)
+            listener.agent_text(text, is_announced=is_announced)
 
     def agent_finished(self) -> None:
         """Tell that an utterance has been sent to its end."""

@@ -32,6 +32,10 @@ def spoken_text(frame: Frame) -> str | None:
     return None
 
 
+class AnnouncedTextFrame(TTSTextFrame):
+    """Words that no model said."""
+
+
 class CallerTap(BaseInputTransport):
     """Tells of the caller's audio, placed by its samples: these transports carry no time stamps of the call."""
 
@@ -79,7 +83,7 @@ class AgentTap(BaseOutputTransport):
         if direction is FrameDirection.DOWNSTREAM:
             text = spoken_text(frame)
             if text is not None:
-                self.line.agent_text(text)
+                self.line.agent_text(text, is_announced=isinstance(frame, AnnouncedTextFrame))
             elif isinstance(frame, BotStoppedSpeakingFrame) and not self._is_cutting:
                 # While an interruption is dealt with, this frame says that speech was broken off, not that it is whole.
                 await self.finish_utterance()

@@ -1,4 +1,4 @@
-"""The calls this process is in: how many it takes, and which it holds."""
+"""The calls this process is in: how many it takes, which it holds, and which ring and have a slot kept for them."""
 
 import asyncio
 from collections.abc import Callable
@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 
 from telemetry import metrics
 from transcripts.call import EndReason
+
+COLLECT_SECS = 15.0
+"""How long a slot is kept for a call whose webhook was answered and whose stream has not come yet."""
 
 
 @dataclass
@@ -30,37 +33,79 @@ class LiveCall:
 
 
 @dataclass
+class _Reservation:
+    timer: asyncio.TimerHandle
+    on_expired: Callable[[str], None]
+
+
+@dataclass
 class LiveCalls:
-    """Admits calls up to `max_calls` and knows those in progress."""
+    """Admits calls up to `max_calls` and knows those in progress.
+
+    A phone call takes its slot in two steps: `reserve` when it rings, `collect` when its stream comes; not collected
+    within `collect_secs`, the slot is free again. A browser's call takes it in one, `admit`.
+    """
 
     max_calls: int
+    collect_secs: float = COLLECT_SECS
     is_draining: bool = False
     _calls: dict[str, LiveCall] = field(default_factory=dict[str, LiveCall])
+    _reserved: dict[str, _Reservation] = field(default_factory=dict[str, _Reservation])
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def count(self) -> int:
-        """How many calls are in progress."""
-        return len(self._calls)
+        """How many slots are taken: by calls in progress, and by those that ring."""
+        return len(self._calls) + len(self._reserved)
 
     @property
     def is_full(self) -> bool:
         """Whether a further call would be refused."""
         return self.is_draining or self.count >= self.max_calls
 
+    def reserve(self, call_id: str, on_expired: Callable[[str], None]) -> bool:
+        """Keep a slot for a call that rings; False when full or draining. Call it on the event loop's thread.
+
+        A call that has a slot keeps it, and one that rings is waited for anew from now on. `on_expired` is told the
+        call's id when nobody collected the slot in time, or when a drain gave it up; not after `collect` or `release`.
+        """
+        if call_id in self._calls:
+            return True
+        if (earlier := self._reserved.pop(call_id, None)) is not None:
+            earlier.timer.cancel()
+        elif self.is_full:
+            return False
+        timer = asyncio.get_running_loop().call_later(self.collect_secs, self._expire, call_id)
+        self._reserved[call_id] = _Reservation(timer, on_expired)
+        self._tell()
+        return True
+
+    def is_reserved(self, call_id: str) -> bool:
+        """Whether a slot is kept here for this call, which still rings."""
+        return call_id in self._reserved
+
+    def collect(self, call_id: str) -> LiveCall | None:
+        """Turn the slot that was kept into a call in progress, also while draining: the call was taken before.
+
+        Without a slot of its own the call is admitted afresh, as by `admit`, with the same None.
+        """
+        if call_id not in self._reserved:
+            return self.admit(call_id)
+        self._reserved.pop(call_id).timer.cancel()
+        return self._begin(call_id)
+
     def admit(self, call_id: str) -> LiveCall | None:
         """Take a slot; None when full, draining, or when this call already has one."""
-        if self.is_full or call_id in self._calls:
+        if self.is_full or call_id in self._calls or call_id in self._reserved:
             return None
-        live = self._calls[call_id] = LiveCall(call_id)
-        metrics.CALLS_ACTIVE.set(self.count)
-        return live
+        return self._begin(call_id)
 
     def release(self, call_id: str) -> None:
-        """Give the slot back."""
+        """Give the slot back, whether the call is in progress or still rings."""
         self._calls.pop(call_id, None)
-        metrics.CALLS_ACTIVE.set(self.count)
-        self._changed.set()
+        if (reservation := self._reserved.pop(call_id, None)) is not None:
+            reservation.timer.cancel()
+        self._tell()
 
     def get(self, call_id: str) -> LiveCall | None:
         """The call in progress with this id, if it is here."""
@@ -71,17 +116,40 @@ class LiveCalls:
         return call_id in self._calls
 
     async def drain(self, timeout_secs: float) -> bool:
-        """Take no new call, wait for those in progress; True when none is left.
+        """Take no new call, wait for those in progress and those that ring; True when none is left.
 
-        Those that are left after `timeout_secs` are told to end; they are not waited for.
+        Those that are left after `timeout_secs` are told to end, and slots not collected by then are given up; they
+        are not waited for.
         """
         self.is_draining = True
         try:
             async with asyncio.timeout(timeout_secs):
-                while self._calls:
+                while self.count:
                     self._changed.clear()
                     await self._changed.wait()
         except TimeoutError:
+            self.give_up_ringing()
             for live in list(self._calls.values()):
                 live.end(EndReason.DRAINED)
-        return not self._calls
+        return not self.count
+
+    def give_up_ringing(self) -> None:
+        """Give back every slot that is kept for a call whose stream has not come."""
+        for call_id, reservation in list(self._reserved.items()):
+            reservation.timer.cancel()
+            self._expire(call_id)
+
+    def _begin(self, call_id: str) -> LiveCall:
+        live = self._calls[call_id] = LiveCall(call_id)
+        self._tell()
+        return live
+
+    def _expire(self, call_id: str) -> None:
+        reservation = self._reserved.pop(call_id)
+        self._tell()
+        reservation.on_expired(call_id)
+
+    def _tell(self) -> None:
+        metrics.CALLS_ACTIVE.set(len(self._calls))
+        metrics.CALLS_RINGING.set(len(self._reserved))
+        self._changed.set()

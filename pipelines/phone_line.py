@@ -14,7 +14,6 @@ from pipecat.frames.frames import (
     OutputAudioRawFrame,
     StartFrame,
 )
-from pipecat.processors.frame_processor import FrameDirection
 from pipecat.serializers.base_serializer import FrameSerializer
 from pipecat.transports.websocket.fastapi import (
     FastAPIWebsocketOutputTransport,
@@ -31,6 +30,9 @@ from telephony.media_stream import MalformedMessage, MediaStream, ProtocolViolat
 _LEAD_MS = 200.0
 """Audio sent ahead of its playing. It costs nothing at an interruption, because `clear` empties Twilio's buffer, and a
 loop that is late by less is not heard."""
+
+_JOINED_FRAMES = 2
+"""So many of Twilio's 20 ms frames pass through the pipeline as one: each costs the same there, however long it is."""
 
 _MARK_EVERY_MS = 200.0
 """How much audio goes between two marks while the agent speaks."""
@@ -58,6 +60,19 @@ class PhoneSerializer(FrameSerializer):
         self._stream = stream
         self._stream_sid = stream_sid_of(stream)
         self._line = line
+        self._pieces: list[InputAudioRawFrame] = []
+
+    def _joined(self, frame: InputAudioRawFrame) -> InputAudioRawFrame | None:
+        """Return what came since the last time, once it is enough."""
+        self._pieces.append(frame)
+        if len(self._pieces) < _JOINED_FRAMES:
+            return None
+        pieces, self._pieces = self._pieces, []
+        whole = InputAudioRawFrame(
+            audio=b"".join(piece.audio for piece in pieces), sample_rate=frame.sample_rate, num_channels=1
+        )
+        whole.metadata.update(frame.metadata)
+        return whole
 
     async def serialize(self, frame: Frame) -> str | None:
         """Audio (PCM16 at the line's rate) -> `media`; an interruption -> `clear`; anything else -> None."""
@@ -71,6 +86,7 @@ class PhoneSerializer(FrameSerializer):
         """`media` -> caller audio, `dtmf` -> a key, `mark` and `stop` -> the line; anything else -> None."""
         if self._line.is_hung_up:
             return None  # the call is over, whatever else was on its way
+        self._line.last_sign_ms = self._line.clock.now_ms
         try:
             event = self._stream.receive(data if isinstance(data, str) else data.decode("utf-8", "replace"))
         except (MalformedMessage, ProtocolViolation) as error:
@@ -82,7 +98,7 @@ class PhoneSerializer(FrameSerializer):
                 return None
             frame = InputAudioRawFrame(audio=pcm, sample_rate=self._line.caller_hz, num_channels=1)
             self._line.caller_audio(event.timestamp_ms, frame)
-            return frame
+            return self._joined(frame)
         if isinstance(event, media_stream.Mark):
             self._line.playout.return_mark(event.name, self._line.clock.now_ms)
         elif isinstance(event, media_stream.Stop):
@@ -113,11 +129,12 @@ class PhoneOutput(AgentTap, FastAPIWebsocketOutputTransport):
         self._send_text = send_text
         self._stream_sid = stream_sid
         self._unmarked_ms = 0.0
-        self._marks = 0
 
     async def start(self, frame: StartFrame) -> None:
         """Begin with a mark behind nothing: how long the way is, is then known before the first word."""
         await super().start(frame)
+        # A mark comes back at once when nothing is being played.
+        self.line.probe = self.send_mark
         await self.send_mark()
 
     async def write_audio_frame(self, frame: OutputAudioRawFrame) -> bool:
@@ -138,16 +155,13 @@ class PhoneOutput(AgentTap, FastAPIWebsocketOutputTransport):
     async def send_mark(self) -> None:
         """Ask Twilio to say when all audio sent so far has been played."""
         self._unmarked_ms = 0.0
-        self._marks += 1
-        name = f"m{self._marks}"
+        name = f"m{next(self.line.mark_numbers)}"
         self.line.playout.expect_mark(name, self.line.clock.now_ms)
         await self._send_text(media_stream.mark(self._stream_sid, name))
 
-    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+    def drop_unsent(self) -> None:
         """At an interruption `clear` is sent (by the base class); it returns the marks that were still out."""
-        await super().process_frame(frame, direction)
-        if isinstance(frame, InterruptionFrame):
-            self._unmarked_ms = 0.0
+        self._unmarked_ms = 0.0
 
     async def finish_utterance(self) -> None:
         """Put a last mark behind an utterance: its end is then known."""
@@ -156,8 +170,21 @@ class PhoneOutput(AgentTap, FastAPIWebsocketOutputTransport):
         await super().finish_utterance()
 
 
+class _KeptOpen:
+    """The socket as a pipeline sees it: its end is not the socket's end, because another one may take over the call."""
+
+    def __init__(self, websocket: WebSocket) -> None:
+        self._websocket = websocket
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._websocket, name)
+
+    async def close(self) -> None:
+        """Leave the socket to whoever accepted it."""
+
+
 class PhoneTransport(FastAPIWebsocketTransport):
-    """Pipecat's WebSocket transport with our output."""
+    """Pipecat's WebSocket transport with our output. It never closes the socket."""
 
     def __init__(self, websocket: WebSocket, stream: MediaStream, line: CallLine) -> None:
         """Take an accepted socket whose `start` has been received."""
@@ -171,7 +198,7 @@ class PhoneTransport(FastAPIWebsocketTransport):
             audio_out_end_silence_secs=0,
             add_wav_header=False,
         )
-        super().__init__(websocket, params)
+        super().__init__(_KeptOpen(websocket), params)  # pyright: ignore[reportArgumentType]
         self._output = PhoneOutput(
             self, self._client, params, line=line, send_text=self._client.send, stream_sid=stream_sid_of(stream)
         )

@@ -19,7 +19,7 @@ class Recorder:
         """Right channel."""
         self._writer.add(Speaker.AGENT, at_ms, pcm)
 
-    def agent_text(self, text: str) -> None:
+    def agent_text(self, text: str, *, is_announced: bool) -> None:
         """Words are the scribe's."""
 
     def agent_finished(self) -> None:

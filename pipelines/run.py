@@ -7,25 +7,28 @@ from pathlib import Path
 
 from google.genai import Client
 from loguru import logger
-from pipecat.pipeline.pipeline import Pipeline
-from pipecat.pipeline.worker import PipelineParams, PipelineWorker
-from pipecat.transports.base_transport import BaseTransport
-from pipecat.workers.runner import WorkerRunner
 
 from config.agent import AgentConfig
+from config.pipeline import PipelineDefinition
 from pipelines.conductor import Conductor
-from pipelines.line import CallLine
+from pipelines.failure_step import failure_step
+from pipelines.ladder import Ladder, Means
 from pipelines.live import LiveCall
+from pipelines.model_failures import ModelFailure
+from pipelines.pipeline_run import PipelineRun
+from pipelines.ringing import Ringing
 from pipelines.scribe import Scribe
+from pipelines.script import announces
+from pipelines.sentences import SentenceKind, Sentences
 from pipelines.stages import Assembly, CannotBuildPipeline, assemble
 from pipelines.tools import Bot, CallResources
-from transcripts.call import Call, EndReason
+from pipelines.transports import CallTransport
+from pipelines.waiting import Waiting
+from telephony.next_step import NextStep
+from transcripts.call import Call, EndReason, RecordingStatus
 from transcripts.log import CallLog
 from transcripts.recordings import RecordingResult, RecordingWriter
 from transcripts.records import Records
-
-_SHUTDOWN_SECS = 5.0
-"""How long a pipeline may take to wind up once the call is over."""
 
 
 @dataclass(frozen=True)
@@ -34,11 +37,15 @@ class CallServices:
 
     Attributes:
         gemini: The Gemini client; None when neither a key nor an endpoint is set.
+        ringing: The models of the calls that ring.
+        sentences: What can be said without a model.
         recordings_dir: Where recordings go.
         records_of: Gives an agent, by its name, its bot's own rows.
     """
 
     gemini: Client | None
+    ringing: Ringing
+    sentences: Sentences
     recordings_dir: Path
     records_of: Callable[[str], Records]
 
@@ -47,8 +54,7 @@ async def run_call(
     call: Call,
     agent: AgentConfig,
     bot: Bot,
-    transport: BaseTransport,
-    line: CallLine,
+    voice: CallTransport,
     log: CallLog,
     services: CallServices,
     live: LiveCall,
@@ -58,116 +64,174 @@ async def run_call(
     The line's clock must have been started when the stream was. Turns, events, recording and the end of the call's row
     are written through `log`.
     """
-    scribe = Scribe(line, log, agent.name)
-    line.listeners.append(scribe)
-    recording = None
-    if agent.recording.enabled:
-        recording = RecordingWriter(services.recordings_dir, call.call_id, line.caller_hz)
-    assembly = Assembly(
-        call=call,
-        agent=agent,
-        bot=bot,
-        transport=transport,
-        line=line,
-        scribe=scribe,
-        gemini=services.gemini,
-        recording=recording,
-        on_model_lost=lambda: conductor.end(EndReason.FAILED),
-    )
-    conductor = Conductor(agent.limits, assembly.phrases, scribe, say=assembly.say)
-    live.on_end(conductor.end)
-    scribe.event("call.live", at_ms=0, agent=agent.name, direction=call.direction.value)
-    detail: str | None = None
-    try:
-        assemble(assembly)
-        conductor.may_judge_silence = assembly.has_voice_activity
-        settings = bot.settings.model_validate(agent.settings) if bot.settings is not None else None
-        desk = CallResources(call, agent, settings, services.records_of(agent.name), scribe, conductor)
-        detail = await _run_pipeline(assembly, conductor, desk, transport, line)
-    except CannotBuildPipeline as error:
-        logger.error("agent {}: {}", agent.name, error)
-        conductor.end(EndReason.FAILED)
-        detail = str(error)
-    except asyncio.CancelledError:
-        conductor.end(EndReason.DRAINED)
-        raise
-    except Exception as error:
-        conductor.end(EndReason.FAILED)
-        detail = f"{type(error).__name__}: {error}"
-        raise
-    finally:
-        # However it ended: what was said and recorded until then is kept.
-        reason = await _finish(scribe, log, recording, conductor, detail)
-    return reason
+    return await _CallRun(call, agent, bot, voice, log, services, live).run()
 
 
-async def _run_pipeline(
-    assembly: Assembly, conductor: Conductor, desk: CallResources, transport: BaseTransport, line: CallLine
-) -> str | None:
-    """Run the pipeline until the conductor ends the call; returns what went wrong, if anything did."""
-    worker = PipelineWorker(
-        Pipeline(assembly.processors),
-        params=PipelineParams(
-            audio_in_sample_rate=line.caller_hz, audio_out_sample_rate=line.agent_hz, enable_usage_metrics=True
-        ),
-        app_resources=desk,
-        # Gemini Live emits no user-turn frames and background speech keeps a dead call alive: the conductor ends calls.
-        idle_timeout_secs=None,
-        enable_rtvi=False,
-        enable_turn_tracking=False,
-    )
-    runner = WorkerRunner(handle_sigint=False)  # the server owns the signals
+class _CallRun:
+    """One call while it runs: one conductor and one record of it, over as many pipelines as it takes."""
 
-    @transport.event_handler("on_client_disconnected")
-    async def on_client_disconnected(_transport: BaseTransport, _client: object) -> None:  # pyright: ignore[reportUnusedFunction]
-        conductor.end(EndReason.CALLER_HUNG_UP if line.is_hung_up else EndReason.CONNECTION_LOST)
+    def __init__(
+        self,
+        call: Call,
+        agent: AgentConfig,
+        bot: Bot,
+        voice: CallTransport,
+        log: CallLog,
+        services: CallServices,
+        live: LiveCall,
+    ) -> None:
+        self._call, self._agent, self._bot, self._voice = call, agent, bot, voice
+        self._log, self._services = log, services
+        self._scribe = Scribe(voice.line, log, agent.name)
+        voice.line.listeners.append(self._scribe)
+        self._recording = None
+        if agent.recording.enabled:
+            self._recording = RecordingWriter(services.recordings_dir, call.call_id, voice.line.caller_hz)
+            log.recording(RecordingStatus.RECORDING)
+        self._assembly = self._plan(agent, voice)
+        self._conductor = Conductor(
+            agent.limits, self._assembly.phrases, self._scribe, say=self._say, announce=self._announce
+        )
+        self._conductor.needs_sound = voice.is_phone
+        self._conductor.is_held = lambda: self._ladder is not None and self._ladder.is_climbing
+        self._conductor.watch_model = self._watch_model
+        self._ladder: Ladder | None = None
+        self._waiting: Waiting | None = None
+        self._pipeline: PipelineRun | None = None
+        self._detail: str | None = None
+        live.on_end(self._conductor.ask_to_end)
 
-    detail: str | None = None
-    await runner.add_workers(worker)
-    running = asyncio.create_task(runner.run(), name=f"pipeline {desk.call.call_id}")
-    conducting = asyncio.create_task(conductor.wait(), name=f"conductor {desk.call.call_id}")
-    try:
-        await worker.queue_frames(assembly.opening_frames())
-        if assembly.greeting:
-            assembly.scribe.await_words()
-        await asyncio.wait({running, conducting}, return_when=asyncio.FIRST_COMPLETED)
-        if running.done() and not conducting.done():
-            failure = None if running.cancelled() else running.exception()
-            detail = f"{type(failure).__name__}: {failure}" if failure else "the pipeline ended by itself"
-            logger.opt(exception=failure).error("the pipeline of a call ended before the call: {}", detail)
+    async def run(self) -> EndReason:
+        """Run it; returns why it ended."""
+        scribe, conductor = self._scribe, self._conductor
+        scribe.event("call.live", at_ms=0, agent=self._agent.name, direction=self._call.direction.value)
+        if self._call.is_announced:
+            scribe.event("agent.announced", at_ms=0, kind=SentenceKind.CONSENT.value, by="twilio")
+        try:
+            settings = self._bot.settings.model_validate(self._agent.settings) if self._bot.settings else None
+            records = self._services.records_of(self._agent.name)
+            desk = CallResources(self._call, self._agent, settings, records, scribe, conductor)
+            await self._run_pipelines(desk)
+        except CannotBuildPipeline as error:
+            logger.error("agent {}: {}", self._agent.name, error)
+            self._leave(EndReason.FAILED, failure_step(self._agent, self._call.variables))
+            self._detail = str(error)
+        except asyncio.CancelledError:
+            conductor.end(EndReason.DRAINED)
+            raise
+        except Exception as error:
             conductor.end(EndReason.FAILED)
-        await conducting
-    finally:
-        await _wind_up(runner, running, conducting)
-    return detail
+            self._detail = f"{type(error).__name__}: {error}"
+            raise
+        finally:
+            if self._ladder is not None:
+                await self._ladder.close()
+            # However it ended: what was said and recorded until then is kept.
+            reason = await self._finish()
+        return reason
 
+    async def _run_pipelines(self, desk: CallResources) -> None:
+        """Run one pipeline after the other, until the conductor ends the call."""
+        assembly: Assembly | None = self._assembly
+        while assembly is not None:
+            self._assembly = assembly
+            assemble(assembly)
+            self._conductor.may_judge_silence = assembly.has_voice_activity
+            self._attend(assembly)
+            self._pipeline = PipelineRun(assembly, self._conductor, desk)
+            if not assembly.goes_on and announces(self._agent) and not self._call.is_announced:
+                await assembly.announcer.announce(SentenceKind.CONSENT)
+            assembly = await self._pipeline.run()
+            self._detail = self._pipeline.detail
 
-async def _wind_up(runner: WorkerRunner, running: asyncio.Task[None], conducting: asyncio.Task[EndReason]) -> None:
-    conducting.cancel()
-    if not running.done():
-        await runner.cancel("the call has ended")
-        _, pending = await asyncio.wait({running}, timeout=_SHUTDOWN_SECS)
-        if pending:
-            logger.error("a pipeline did not wind up within {} s and is cut off", _SHUTDOWN_SECS)
-            running.cancel()
-    # One that swallows its cancellation is left behind: the call's row and recording must not wait for it.
-    await asyncio.wait({running, conducting}, timeout=_SHUTDOWN_SECS)
+    def _plan(self, agent: AgentConfig, voice: CallTransport, *, goes_on: bool = False) -> Assembly:
+        return Assembly(
+            call=self._call,
+            agent=agent,
+            bot=self._bot,
+            transport=voice.transport,
+            line=voice.line,
+            scribe=self._scribe,
+            gemini=self._services.gemini,
+            ringing=self._services.ringing,
+            sentences=self._services.sentences,
+            recording=self._recording,
+            on_model_failed=self._model_failed,
+            goes_on=goes_on,
+        )
 
+    def _attend(self, assembly: Assembly) -> None:
+        """Have somebody see to a caller who waits for this pipeline's model."""
+        model = assembly.model
+        used = 0 if self._ladder is None else self._ladder.used
+        means = Means(
+            call=self._call,
+            agent=self._agent,
+            scribe=self._scribe,
+            announcer=assembly.announcer,
+            leave=self._leave,
+            switch=self._switch,
+            is_phone=self._voice.is_phone,
+            model=model,
+        )
+        self._ladder = Ladder(means, on_recovered=self._recovered, start_at=used)
+        self._waiting = None
+        if model is not None:
+            connection = model.model_link.setup.settings.connection
+            self._waiting = Waiting(self._scribe, assembly.announcer, model, connection, self._agent.limits)
 
-async def _finish(
-    scribe: Scribe, log: CallLog, recording: RecordingWriter | None, conductor: Conductor, detail: str | None
-) -> EndReason:
-    reason = conductor.reason or EndReason.FAILED
-    # The call was over then; winding up takes a moment that belongs neither to its turns nor to its recording.
-    ended_ms = scribe.now_ms if conductor.ended_ms is None else conductor.ended_ms
-    scribe.close(ended_ms)
-    result: RecordingResult | None = None
-    if recording is not None:
-        result = await recording.close(ended_ms)
-    scribe.event("call.ended", at_ms=ended_ms, reason=reason.value, detail=detail)
-    log.finish(
-        reason,
-        recording_status=result.status if result else None,
-        recording_error=result.error if result else None,
-    )
-    return reason
+    # ---- what the conductor, the model and the ladder ask for ----
+
+    async def _say(self, sentence: str) -> bool:
+        return await self._assembly.say(sentence)
+
+    async def _announce(self, kind: SentenceKind) -> bool:
+        return await self._assembly.announcer.announce(kind)
+
+    async def _watch_model(self) -> None:
+        failure = None if self._waiting is None else await self._waiting.tick()
+        if failure is not None:
+            self._model_failed(failure)
+
+    def _model_failed(self, failure: ModelFailure) -> None:
+        if self._conductor.is_saying_goodbye or self._conductor.reason is not None or self._ladder is None:
+            return  # the call is ending in any case
+        self._ladder.begin(failure)
+
+    def _recovered(self) -> None:
+        if self._waiting is not None:
+            self._waiting.begin_anew()
+
+    def _leave(self, reason: EndReason, step: NextStep) -> None:
+        if self._voice.is_phone:
+            self._conductor.leave(reason, step)
+        else:
+            self._conductor.end(reason)
+
+    async def _switch(self, definition: PipelineDefinition) -> bool:
+        """Go on with other stages on the same line; False when that cannot be."""
+        if self._voice.renew is None or self._pipeline is None:
+            return False
+        if self._scribe.caller.is_speaking:
+            self._scribe.caller_stopped(self._scribe.now_ms)  # the next pipeline's ears begin in silence
+        agent = self._agent.model_copy(update={"pipeline": definition})
+        voice = CallTransport(self._voice.renew(), self._voice.line, self._voice.renew, self._voice.is_phone)
+        self._pipeline.go_on_with(self._plan(agent, voice, goes_on=True))
+        return True
+
+    async def _finish(self) -> EndReason:
+        scribe, conductor = self._scribe, self._conductor
+        reason = conductor.reason or EndReason.FAILED
+        # The call was over then; winding up takes a moment that belongs neither to its turns nor to its recording.
+        ended_ms = scribe.now_ms if conductor.ended_ms is None else conductor.ended_ms
+        scribe.close(ended_ms)
+        result: RecordingResult | None = None
+        if self._recording is not None:
+            result = await self._recording.close(ended_ms)
+        scribe.event("call.ended", at_ms=ended_ms, reason=reason.value, detail=self._detail)
+        self._log.finish(
+            reason,
+            recording_status=result.status if result else None,
+            recording_error=result.error if result else None,
+        )
+        return reason

@@ -1,5 +1,6 @@
 """The call's scribe: hears the line, writes turns as each ends, and keeps the one ordered event list."""
 
+from collections import deque
 from dataclasses import dataclass, field
 
 from pipelines.agent_turns import AgentTurns
@@ -15,6 +16,12 @@ _WHOLE_AFTER_MS = 500.0
 _CUT_LATE_MS = 1500.0
 """A model may take this long to fall silent for something short that the caller said meanwhile."""
 
+_SURELY_SPEECH_MS = 500.0
+"""A voice that lasted so long said something, even if the model has not told what."""
+
+_REMEMBERED_TURNS = 200
+"""A model that has to be told the conversation is told so many of its last turns."""
+
 
 @dataclass
 class Scribe:
@@ -25,8 +32,11 @@ class Scribe:
         caller_began_ms: When the caller last began to speak.
         agent_began_ms: When the agent's latest utterance began to be heard.
         broken_off_ms: When the agent last fell silent in mid-utterance; its model may hear a caller before we do.
+        digit_ms: When the caller last pressed a key.
+        is_recorded: Whether somebody keeps the sound of the call.
         keeps_turns: Whether the pipeline has a `transcript` stage.
         spoken_count: How many utterances the agent has begun.
+        announced_count: How many of them were ours and not the model's.
         reply_due_ms: When the caller stopped speaking, while his answer is still awaited.
     """
 
@@ -41,9 +51,16 @@ class Scribe:
     broken_off_ms: float | None = None
     reply_due_ms: float | None = None
     spoken_count: int = 0
+    announced_count: int = 0
     tools_running: int = 0
+    tool_since_ms: float = 0.0
+    digit_ms: float | None = None
+    is_recorded: bool = False
     keeps_turns: bool = False
     _asked_ms: float | None = None
+    _is_announcement: bool = False
+    _model_end_ms: float = 0.0
+    _said: deque[Turn] = field(default_factory=lambda: deque[Turn](maxlen=_REMEMBERED_TURNS))
     _last_stop_ms: float = -_CUT_LATE_MS
     _waiting: list[Turn] = field(default_factory=list[Turn])
     """Turns of the agent that are over, but that the caller's words before them have yet to precede."""
@@ -81,6 +98,34 @@ class Scribe:
             since.append(self.reply_due_ms)
         return max(since, default=None)
 
+    @property
+    def waiting_since_ms(self) -> float | None:
+        """Since when the caller has heard nothing of the model, though it owes him words; None when it does not.
+
+        What is announced meanwhile, and what tools are about, is not counted as the model's word. A short sound that
+        brought no words with it may have been a cough: nothing is owed for it.
+        """
+        if self.caller.is_speaking or self.tools_running:
+            return None
+        owed = [] if self._asked_ms is None else [self._asked_ms]
+        if self.reply_due_ms is not None and (self.caller.has_words or self.caller.voiced_ms >= _SURELY_SPEECH_MS):
+            owed.append(self.reply_due_ms)
+        if self.agent.is_open and not self.agent.is_complete and not self._is_announcement:
+            owed.append(self._model_end_ms)  # in the middle of an utterance nothing follows
+        if not owed:
+            return None
+        since_ms = max(*owed, self._model_end_ms)
+        return since_ms if since_ms <= self.now_ms else None
+
+    def conversation(self) -> list[Turn]:
+        """What was said so far, as far as it was heard, in the order in which it was said."""
+        turns = [*self._said, *self._waiting]
+        if (caller := self.caller.unwritten(self.now_ms)) is not None:
+            turns.append(caller)
+        if (agent := self.agent.unwritten(self.now_ms)) is not None:
+            turns.append(agent)
+        return sorted((turn for turn in turns if turn.text), key=lambda turn: turn.start_ms)
+
     # what the line tells
 
     def caller_audio(self, at_ms: float, pcm: bytes) -> None:
@@ -93,32 +138,43 @@ class Scribe:
             self._write_in_order(self.agent.finish())
         if self.agent.is_unheard:
             self._begin_utterance(at_ms)
-        self.agent.add_audio(at_ms, len(pcm) / 2 / self.line.agent_hz * 1000)
+        duration_ms = len(pcm) / 2 / self.line.agent_hz * 1000
+        self.agent.add_audio(at_ms, duration_ms)
+        if not self._is_announcement:
+            self._model_end_ms = at_ms + duration_ms
 
-    def agent_text(self, text: str) -> None:
+    def agent_text(self, text: str, *, is_announced: bool) -> None:
         """Words, told about when their audio is sent."""
+        if self.agent.is_unheard or self.agent.is_complete:
+            self._is_announcement = is_announced
         self.agent.add_text(text, self.now_ms)
 
     def agent_finished(self) -> None:
         """All of an utterance was sent."""
         self.agent.complete()
+        self._is_announcement = False
 
     def agent_cut(self, at_ms: float) -> None:
         """The caller interrupted: what was not heard is not written."""
         was_open = self.agent.is_open
+        self._model_end_ms = min(self._model_end_ms, at_ms)
+        self._is_announcement = False
         self._complete_what_fell_silent(at_ms, self.now_ms)
         is_broken_off = was_open and not self.agent.is_complete
         turn = self.agent.cut(at_ms)
         if is_broken_off or (turn is not None and turn.interrupted):
-            self.broken_off_ms = self.now_ms
             self.event("agent.interrupted", at_ms=at_ms)
+            if self.caller.is_speaking or self.now_ms - self.last_caller_ms <= _CUT_LATE_MS:
+                self.broken_off_ms = self.now_ms
+            else:
+                self.await_words()  # nobody spoke up: the model broke off, and the caller waits for the rest
             if self.reply_due_ms is None and self.now_ms - self._last_stop_ms <= _CUT_LATE_MS:
                 self.reply_due_ms = self._last_stop_ms
         self._write_in_order(turn)
 
     def digit(self, at_ms: float, digit: str) -> None:
         """A key press."""
-        self.last_caller_ms = at_ms
+        self.last_caller_ms = self.digit_ms = at_ms
         self.event("caller.digit", at_ms=at_ms, digit=digit)
 
     # what the pipeline tells
@@ -148,6 +204,8 @@ class Scribe:
 
     def tool_started(self) -> None:
         """A tool runs: nobody waits in silence, however long it takes."""
+        if not self.tools_running:
+            self.tool_since_ms = self.now_ms
         self.tools_running += 1
 
     def tool_ended(self) -> None:
@@ -158,7 +216,7 @@ class Scribe:
         """The model was asked to speak, or was given a result to speak of."""
         self._asked_ms = self.now_ms
 
-    def event(self, kind: str, *, at_ms: float | None = None, **data: object) -> None:
+    def event(self, kind: str, /, *, at_ms: float | None = None, **data: object) -> None:
         """Add to the call's event list."""
         self.log.event(kind, round(self.now_ms if at_ms is None else at_ms), **data)
 
@@ -189,11 +247,15 @@ class Scribe:
 
     def _begin_utterance(self, at_ms: float) -> None:
         self.spoken_count += 1
-        self.caller.answer(self.now_ms)
-        self._asked_ms = None
-        if self.agent_began_ms is None:
+        if self.spoken_count == 1:
             metrics.FIRST_WORD_SECONDS.observe(at_ms / 1000)
             self.event("latency.first_word", at_ms=at_ms, ms=round(at_ms))
+        if self._is_announcement:
+            self.announced_count += 1
+            return
+        self.event("agent.began", at_ms=at_ms)
+        self.caller.answer(self.now_ms)
+        self._asked_ms = None
         self.agent_began_ms = at_ms
         if self.reply_due_ms is not None:
             self._tell_delay(self.reply_due_ms, at_ms)
@@ -212,5 +274,8 @@ class Scribe:
             self._write(self._waiting.pop(0))
 
     def _write(self, turn: Turn | None) -> None:
-        if turn is not None and self.keeps_turns:
+        if turn is None:
+            return
+        self._said.append(turn)
+        if self.keeps_turns:
             self.log.turn(turn)

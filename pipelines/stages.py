@@ -19,17 +19,22 @@ from pipecat.turns.user_stop import SpeechTimeoutUserTurnStopStrategy
 from pipecat.turns.user_turn_strategies import UserTurnStrategies
 
 from config.agent import AgentConfig, Phrases
-from config.pipeline import GeminiLive as GeminiLiveSettings
 from config.pipeline import SileroVad, Stage
+from pipelines.announcer import Announcer
 from pipelines.caller_words import CallerWords
 from pipelines.gemini_live import GeminiLive
 from pipelines.line import CallLine
+from pipelines.model_failures import ModelFailure
 from pipelines.phone_voice import PhoneVoice
 from pipelines.recorder import Recorder
+from pipelines.ringing import Ringing, make_link
 from pipelines.scribe import Scribe
+from pipelines.script import greeting_of, instructions_of, opening_of
+from pipelines.sentences import Sentences
+from pipelines.steady_voice import SteadyVoice
 from pipelines.tools import Bot
 from pipelines.voice_activity import VoiceActivity, VoiceSettings
-from transcripts.call import Call
+from transcripts.call import Call, Speaker
 from transcripts.recordings import RecordingWriter
 
 
@@ -43,7 +48,10 @@ class Assembly:
 
     Attributes:
         gemini: The process's Gemini client; None when neither key nor endpoint is set.
+        ringing: Where the model may be connected already.
         recording: Where the recording goes; None when this call is not recorded.
+        on_model_failed: Told why, when the model is not to be had any more.
+        goes_on: Another pipeline of the same call came before this one.
     """
 
     call: Call
@@ -53,29 +61,36 @@ class Assembly:
     line: CallLine
     scribe: Scribe
     gemini: Client | None
+    ringing: Ringing
+    sentences: Sentences
     recording: RecordingWriter | None
-    on_model_lost: Callable[[], None]
+    on_model_failed: Callable[[ModelFailure], None]
+    goes_on: bool = False
     processors: list[FrameProcessor] = field(default_factory=list[FrameProcessor])
     has_voice_activity: bool = False
     llm: LLMService[Any] | None = None
     tts: TTSService | None = None
     aggregators: LLMContextAggregatorPair | None = None
+    announcer: Announcer = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Every pipeline has somebody who speaks without a model."""
+        self.announcer = Announcer(self.call, self.agent, self.sentences, self.scribe)
 
     @property
     def instructions(self) -> str:
-        """What the model is told: the agent's instructions, then the bot's own hints."""
-        text = self.agent.render(self.agent.instructions, self.call.variables)
-        return "\n\n".join(filter(None, [text.strip(), self.bot.hints.strip()]))
+        """What the model is told."""
+        return instructions_of(self.agent, self.call, self.bot.hints)
 
     @property
     def greeting(self) -> str:
-        """What the call begins with: the recording is announced where the agent does so, then comes the greeting."""
-        spoken: list[str] = []
-        recording = self.agent.recording
-        if recording.enabled and recording.consent == "announce":
-            spoken.append(self.agent.render(recording.announcement, self.call.variables))
-        spoken.append(self.agent.render(self.agent.greeting, self.call.variables))
-        return " ".join(filter(None, spoken))
+        """What the model says first; nothing in a call that goes on."""
+        return "" if self.goes_on else greeting_of(self.agent, self.call, self.sentences)
+
+    @property
+    def model(self) -> GeminiLive | None:
+        """The model that hears and speaks, if this pipeline has one."""
+        return self.llm if isinstance(self.llm, GeminiLive) else None
 
     @property
     def phrases(self) -> Phrases:
@@ -104,6 +119,9 @@ class Assembly:
         """What starts the conversation once the pipeline runs."""
         if self.is_realtime:
             return [LLMRunFrame()]
+        if self.goes_on:
+            is_owed = self.scribe.caller.is_unanswered or self.scribe.waiting_since_ms is not None
+            return [LLMRunFrame()] if is_owed else []
         return [TTSSpeakFrame(self.greeting)] if self.tts is not None and self.greeting else []
 
 
@@ -152,12 +170,11 @@ def _user_turns(_stage: Stage, assembly: Assembly) -> None:
         # A text model gets everything by its context; Gemini Live got it with its connection, and tools in the
         # context would make it connect a second time.
         context = LLMContext(
-            messages=[{"role": "system", "content": assembly.instructions}],
+            messages=[{"role": "system", "content": assembly.instructions}, *_said_before(assembly)],
             tools=assembly.bot.tools_for_call() or None,  # pyright: ignore[reportArgumentType]
         )
     elif assembly.greeting:
-        greeting = f'The caller is on the line. Greet with exactly this: "{assembly.greeting}"'
-        context.add_message({"role": "user", "content": greeting})
+        context.add_message({"role": "user", "content": opening_of(assembly.greeting)})
     # The model's own ears decide when it is interrupted: two referees would cut it off twice.
     start: list[Any] = [VADUserTurnStartStrategy(enable_interruptions=not realtime)]
     if not realtime:
@@ -174,12 +191,22 @@ def _user_turns(_stage: Stage, assembly: Assembly) -> None:
         assembly.processors.append(CallerWords(assembly.scribe, keys_as_text_input=True))
 
 
+def _said_before(assembly: Assembly) -> list[Any]:
+    """What a text model is told of a call that goes on with it."""
+    if not assembly.goes_on:
+        return []
+    roles = {Speaker.CALLER: "user", Speaker.AGENT: "assistant"}
+    return [{"role": roles[turn.speaker], "content": turn.text} for turn in assembly.scribe.conversation()]
+
+
 def _transport_output(_stage: Stage, assembly: Assembly) -> None:
+    assembly.processors += [SteadyVoice(assembly.line.clock), assembly.announcer]
     assembly.processors += [PhoneVoice(assembly.line.agent_hz), assembly.transport.output()]
 
 
 def _recorder(_stage: Stage, assembly: Assembly) -> None:
-    if assembly.recording is not None:
+    if assembly.recording is not None and not assembly.scribe.is_recorded:
+        assembly.scribe.is_recorded = True
         assembly.line.listeners.append(Recorder(assembly.recording))
 
 
@@ -202,16 +229,16 @@ def _gemini_live(stage: Stage, assembly: Assembly) -> FrameProcessor:
         raise CannotBuildPipeline(
             "gemini_live needs a model: set GOOGLE_API_KEY, or TRUNKLINE_GEMINI_BASE_URL for another endpoint"
         )
+    opening = opening_of(assembly.greeting)
+    wanted = make_link(assembly.gemini, assembly.call, assembly.agent, assembly.bot, opening=opening)
+    assert wanted is not None, f"{stage.name} is a stage of this pipeline"
     return GeminiLive(
-        assembly.gemini,
-        GeminiLiveSettings.model_validate(stage.settings),
-        language=assembly.agent.language,
-        instructions=assembly.instructions,
+        assembly.ringing.collect(assembly.call.call_id, wanted),
         tools=assembly.bot.tools_for_call(),
-        speaks_first=bool(assembly.greeting),
+        opening=opening,
         tool_timeout_secs=assembly.agent.limits.tool_timeout_secs,
         scribe=assembly.scribe,
-        on_lost=assembly.on_model_lost,
+        on_failed=assembly.on_model_failed,
     )
 
 

@@ -16,6 +16,9 @@ from pipelines.scribe import Scribe
 from transcripts.call import Call, EndReason
 from transcripts.records import Records
 
+TOOL_GRACE_SECS = 2.0
+"""A tool is stopped here, and apologised for; only one that cannot be stopped is left to Pipecat, this much later."""
+
 Tool = Callable[..., Awaitable[None]]
 """`async def tool(params: FunctionCallParams, day: str) -> None`: name, docstring and arguments are what the model
 sees; it answers through `params.result_callback({...})`."""
@@ -77,6 +80,8 @@ class Bot:
 
 def _watch(tool: Tool) -> Tool:
     name = tool.__name__
+    # Pipecat's `@tool_options(timeout_secs=...)`.
+    own_secs: float | None = getattr(tool, "_pipecat_timeout_secs", None)
 
     @functools.wraps(tool)
     async def watched(params: FunctionCallParams, **arguments: Any) -> None:
@@ -96,7 +101,7 @@ def _watch(tool: Tool) -> Tool:
 
         params.result_callback = result_callback
         try:
-            await _run_in_time(tool(params, **arguments), desk.agent.limits.tool_timeout_secs)
+            await _run_in_time(tool(params, **arguments), own_secs or desk.agent.limits.tool_timeout_secs)
             if not answers:
                 raise RuntimeError("it returned without calling params.result_callback")
         except asyncio.CancelledError:
@@ -117,6 +122,9 @@ def _watch(tool: Tool) -> Tool:
 
     if not inspect.iscoroutinefunction(tool):
         raise TypeError(f"tool {name} must be an async function")
+    if own_secs is not None:
+        # Pipecat only stops a tool, without an answer; it is left to what we cannot stop.
+        setattr(watched, "_pipecat_timeout_secs", own_secs + TOOL_GRACE_SECS)  # noqa: B010
     return watched
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -24,16 +25,26 @@ for granted; without it the last tenth of a goodbye would be cut off."""
 
 @dataclass(frozen=True)
 class CallTransport:
-    """A transport and the line that tells what is heard and said on it."""
+    """A transport and the line that tells what is heard and said on it.
+
+    `renew` returns another transport on the same line, for a call that goes on through another pipeline; None when the
+    way in and out cannot be handed on. `is_phone`: there is a Twilio that can take the caller elsewhere.
+    """
 
     transport: BaseTransport
     line: CallLine
+    renew: Callable[[], BaseTransport] | None = None
+    is_phone: bool = False
 
 
 def phone_transport(websocket: WebSocket, stream: MediaStream, clock: CallClock) -> CallTransport:
     """Twilio's media socket, accepted and `start` received, and a clock that was started then."""
     line = CallLine(clock, caller_hz=_PHONE_HZ, agent_hz=_PHONE_HZ)
-    return CallTransport(PhoneTransport(websocket, stream, line), line)
+
+    def make() -> PhoneTransport:
+        return PhoneTransport(websocket, stream, line)
+
+    return CallTransport(make(), line, renew=make, is_phone=True)
 
 
 class BadOffer(Exception):

@@ -4,6 +4,7 @@ import ssl
 from dataclasses import dataclass, field
 from typing import Literal
 
+from simulators.media_socket import Keep
 from simulators.twilio_webhook import CallError, WebhookClient
 
 EndedBy = Literal["caller", "server", "error"]
@@ -70,10 +71,11 @@ class CallOutcome:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """What every call of a simulator shares."""
+    """What every call of a simulator shares. `keep` runs what outlasts a call."""
 
     account_sid: str
     auth_token: str
     webhooks: WebhookClient
     trust: ssl.SSLContext
     say_word_ms: int
+    keep: Keep

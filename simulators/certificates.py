@@ -29,3 +29,10 @@ def issue_certificates(folder: Path, *names: str) -> Certificates:
     ca_file = folder / "ca.pem"
     authority.cert_pem.write_to_path(str(ca_file))
     return Certificates(context, ca_file)
+
+
+def unknown_certificate(*names: str) -> ssl.SSLContext:
+    """A context whose certificate is for the right names, by an authority that no client can know. Blocks likewise."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA(organization_name="An authority that nobody knows").issue_cert(*names).configure_cert(context)
+    return context

@@ -5,34 +5,22 @@ There is no media behind it: nobody can join its rooms. Shapes as https://docs.d
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import json
 import secrets
-import socket
-from collections.abc import Generator
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self, cast
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from simulators.loopback import LoopbackServer
+
 _ROOM_FIELDS = {"name", "privacy", "properties"}
 _ROOM_PROPERTIES = {"exp", "nbf", "eject_at_room_exp", "max_participants", "start_video_off", "start_audio_off"}
 _TOKEN_PROPERTIES = {"room_name", "user_name", "user_id", "is_owner", "exp", "nbf", "eject_at_token_exp"}
-_POLL_SECS = 0.005
-
-
-class _GuestServer(uvicorn.Server):
-    """A server in somebody else's event loop: it leaves the process's signals alone."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Generator[None]:
-        yield
 
 
 class _Refusal(Exception):
@@ -61,29 +49,22 @@ class DailySimulator:
         self.tokens: dict[str, dict[str, Any]] = {}
         self.domain = domain
         self._api_key = api_key
-
-    async def __aenter__(self) -> Self:
-        self._socket = socket.create_server(("127.0.0.1", 0))
-        self.base_url = f"http://127.0.0.1:{self._socket.getsockname()[1]}/v1"
         routes = [
             Route("/v1/rooms", self._create_room, methods=["POST"]),
             Route("/v1/meeting-tokens", self._create_token, methods=["POST"]),
         ]
         app = Starlette(routes=routes, exception_handlers={_Refusal: _refuse})
-        self._server = _GuestServer(
-            uvicorn.Config(app, ws="none", lifespan="off", log_config=None, timeout_graceful_shutdown=1)
-        )
-        self._serving = asyncio.create_task(self._server.serve([self._socket]), name="stand-in daily")
-        while not self._server.started and not self._serving.done():  # noqa: ASYNC110 - uvicorn has a flag, no event
-            await asyncio.sleep(_POLL_SECS)
+        self._server = LoopbackServer(app, name="stand-in daily")
+
+    async def __aenter__(self) -> Self:
+        await self._server.__aenter__()
+        self.base_url = f"http://127.0.0.1:{self._server.port}/v1"
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._server.should_exit = True
-        await self._serving
-        self._socket.close()
+        await self._server.__aexit__(kind, error, trace)
 
     async def _create_room(self, request: Request) -> JSONResponse:
         body = await self._read(request, _ROOM_FIELDS)

@@ -11,8 +11,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from simulators import gemini_wire as wire
-from simulators.mind import quoted_passage
 from simulators.schema_answers import answer_schema
+from simulators.text_requests import passages
 
 MODELS = ("gemini-3.8-live", "gemini-3.8-flash", "gemini-2.5-flash", "gemini-2.5-flash-native-audio-preview-12-2025")
 
@@ -28,7 +28,8 @@ def compose(body: wire.Json) -> str:
     if config.get("responseMimeType") == "application/json":
         return json.dumps({"words": len(prompt.split())})
     last = wire.content_text(contents[-1]) if contents else ""
-    return quoted_passage(last) or f"I have read {len(prompt.split())} words."
+    quoted = passages(last)
+    return quoted[-1] if quoted else f"I have read {len(prompt.split())} words."
 
 
 def response_body(text: str, body: wire.Json, model: str, *, is_last: bool = True) -> wire.Json:

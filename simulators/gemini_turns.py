@@ -12,7 +12,7 @@ from typing import Any
 from simulators import gemini_wire as wire
 from simulators.gemini_memory import Memory, OpenCall
 from simulators.gemini_voice import Voice
-from simulators.mind import Call, Reply, Say
+from simulators.mind import Call, Reply, Say, Trouble
 
 Json = dict[str, Any]
 MakeReply = Callable[[], Reply]
@@ -32,11 +32,16 @@ class _Turn:
 
 @dataclass(frozen=True, slots=True)
 class Outlet:
-    """Where turns go. `offer_handle(is_resumable)` sends a resumption update; `changed` tells that a log has grown."""
+    """Where turns go. `offer_handle(is_resumable)` sends a resumption update; `changed` tells that a log has grown.
+
+    `strike(fault)` lets a fault of the script happen; `cancels_call` says whether the call just made is taken back.
+    """
 
     send: Callable[[Json], Awaitable[None]]
     offer_handle: Callable[[bool], Awaitable[None]]
     changed: Callable[[], None]
+    strike: Callable[[str], None]
+    cancels_call: Callable[[], bool]
 
 
 class Turns:
@@ -122,6 +127,10 @@ class Turns:
             result = None
             if isinstance(step, Say):
                 await self._say(step.text)
+            elif isinstance(step, Trouble):
+                self._outlet.strike(step.fault)
+            elif (result := await self._cancelled(step)) is not None:
+                continue
             elif await self._call(step, reply):
                 return  # the turn stays open until the result comes
             else:
@@ -142,12 +151,24 @@ class Turns:
     async def _call(self, call: Call, reply: Reply) -> bool:
         """Makes a tool call. True when the turn waits for it."""
         is_blocking = self.blocking.get(call.tool, True)
-        call_id = f"call-{uuid.uuid4().hex[:12]}"
+        call_id = _new_call_id()
         self._memory.open_calls[call_id] = OpenCall(call_id, call.tool, reply, is_blocking)
+        await self._send_call(call_id, call)
+        return is_blocking
+
+    async def _cancelled(self, call: Call) -> Mapping[str, Any] | None:
+        """Makes a tool call and takes it back, when a fault will have it so; what the reply goes on with then."""
+        if not self._outlet.cancels_call():
+            return None
+        call_id = _new_call_id()
+        await self._send_call(call_id, call)
+        await self._outlet.send(wire.tool_call_cancellation([call_id]))
+        return {"error": "The call was cancelled."}
+
+    async def _send_call(self, call_id: str, call: Call) -> None:
         self.calls.append((call_id, call.tool, call.args))
         self._outlet.changed()
         await self._outlet.send(wire.tool_call([(call_id, call.tool, call.args)]))
-        return is_blocking
 
     async def _complete(self) -> None:
         memory = self._memory
@@ -177,3 +198,7 @@ class Turns:
         if turn is not None and turn.task is not None and turn.is_working:
             turn.task.cancel()
             await asyncio.wait({turn.task})
+
+
+def _new_call_id() -> str:
+    return f"call-{uuid.uuid4().hex[:12]}"

@@ -13,11 +13,15 @@ _SENTENCE_PAUSE = bytes(SPEECH_RATE_HZ * 2 * 300 // 1000)
 
 
 class Voice:
-    """Speaks texts one after the other. Times are those of the running loop's clock."""
+    """Speaks texts one after the other. Times are those of the running loop's clock.
+
+    `on_speech` is told the length of each text, in ms of sound, before it is sent.
+    """
 
     def __init__(self, send: Callable[[wire.Json], Awaitable[None]], playback_speed: float) -> None:
         self.is_text = False
         self.with_transcript = False
+        self.on_speech: Callable[[float], None] | None = None
         self._send = send
         self._speed = playback_speed
         # When the sound that is being played now began, and how much of it has been sent.
@@ -41,6 +45,8 @@ class Voice:
             self._began, self._sent_ms = now, 0.0
         else:
             pcm = _SENTENCE_PAUSE + pcm
+        if self.on_speech is not None:
+            self.on_speech(duration_ms(pcm))
         for outgoing in reply_messages(text, pcm, with_transcript=self.with_transcript):
             await self._sleep_until(self._began + due_ms(self._sent_ms) / 1000 / self._speed)
             await self._send(outgoing.message)

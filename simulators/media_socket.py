@@ -10,22 +10,33 @@ import base64
 import json
 import ssl
 import uuid
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
+from simulators.dead_peer import peer_gone
 from simulators.twilio_webhook import compute_signature
+
+Keep = Callable[[Coroutine[Any, Any, None]], object]
+"""Lets something run on after the socket has been let go."""
+
+
+class LineTorn(Exception):
+    """A line breaks the TCP connection, without a closing handshake, in place of delivering a message."""
 
 
 class Line:
     """The wire between Twilio and the server: a perfect one. Replace it to lose, delay or repeat messages.
 
     Messages go through one at a time in each direction, so a method that sleeps holds up all that follow, as a
-    stalled TCP connection does.
+    stalled TCP connection does. A line that sets `is_dead` delivers nothing any more in either direction.
     """
+
+    is_dead = False
 
     async def to_server(self, message: str) -> Sequence[str]:
         """Messages to send for this one: itself, none to lose it, several to repeat it."""
@@ -58,6 +69,7 @@ class MediaSocket:
         stream_sid: str,
         parameters: Mapping[str, str],
         line: Line,
+        keep: Keep | None = None,
     ) -> None:
         self.account_sid = account_sid
         self.call_sid = call_sid
@@ -65,6 +77,9 @@ class MediaSocket:
         self.parameters = dict(parameters)
         self._connection = connection
         self._line = line
+        self._keep = keep
+        self._is_dead = False
+        self._is_left = False
         self._sequence = 0
         self._chunk = 0
         # Numbers must leave in order, though voice, keys and marks are sent from different coroutines.
@@ -153,12 +168,21 @@ class MediaSocket:
                 received = await self._connection.recv()
             except ConnectionClosed:
                 return
+            if self._is_dead:
+                await asyncio.Event().wait()
             for message in await self._line.from_server(received):
                 yield message
 
     async def close(self, code: int = 1000) -> None:
-        """Close the socket; does nothing to a closed one."""
-        await self._connection.close(code)
+        """Close the socket; does nothing to a closed one. On a dead path the server does not learn of it."""
+        if not self._is_dead:
+            await self._connection.close(code)
+        elif not self._is_left:
+            self._is_left = True
+            if self._keep is None:
+                self.abort()
+            else:
+                self._keep(self._outlast_server())
 
     async def wait_closed(self) -> int:
         """Wait until the socket is closed by either side. Returns the close code."""
@@ -177,8 +201,23 @@ class MediaSocket:
             await self._transmit(json.dumps(numbered))
 
     async def _transmit(self, text: str) -> None:
-        for message in await self._line.to_server(text):
+        try:
+            messages = await self._line.to_server(text)
+        except LineTorn:
+            self.abort()
+            return
+        if self._line.is_dead and not self._is_dead:
+            # Not read: then a close is not answered either, and a broken connection not noticed.
+            self._is_dead = True
+            self._connection.transport.pause_reading()
+        for message in messages:
             await self._connection.send(message)
+
+    async def _outlast_server(self) -> None:
+        try:
+            await peer_gone(self._connection.transport)
+        finally:
+            self.abort()
 
 
 @asynccontextmanager
@@ -195,6 +234,7 @@ async def open_stream(
     parameters: Mapping[str, str] | None = None,
     trust: ssl.SSLContext | None = None,
     line: Line | None = None,
+    keep: Keep | None = None,
     open_timeout_secs: float = 5.0,
 ) -> AsyncGenerator[MediaSocket]:
     """Open a media stream's socket and send nothing yet.
@@ -211,6 +251,7 @@ async def open_stream(
         parameters: `<Parameter>` names and values, sent by `send_start`.
         trust: Certificates to trust with `wss://`; None takes the system's.
         line: The wire, perfect when left out.
+        keep: Runs what outlasts this context: a socket on a dead path stays open until the server has left it.
         open_timeout_secs: Limit for connecting and upgrading.
 
     Raises:
@@ -239,6 +280,7 @@ async def open_stream(
         stream_sid=stream_sid or new_sid("MZ"),
         parameters=parameters or {},
         line=line or Line(),
+        keep=keep,
     )
     try:
         yield socket

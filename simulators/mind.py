@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Generator, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from simulators.clips import caller_clips, plain
 from simulators.script import Rule, Script, Step
+from simulators.text_requests import clips_in, passage_to_speak, reported_clips
 from simulators.wording import MissingValue, fill, fill_value, holds
-
-_QUOTED = re.compile(r"[\"“„]([^\"“”„]+)[\"”“]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +29,15 @@ class Call:
     args: dict[str, Any]
 
 
-# Yields what to do; after a Call it is sent the tool's result, after a Say None.
-Reply = Generator[Say | Call, Mapping[str, Any] | None, None]
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Let this fault happen."""
+
+    fault: str
 
 
-def quoted_passage(text: str) -> str | None:
-    """The last passage in double quotes, straight or typographic; None when there is none."""
-    passages = _QUOTED.findall(text)
-    return str(passages[-1]).strip() if passages else None
+# Yields what to do; after a Call it is sent the tool's result, otherwise None.
+Reply = Generator[Say | Call | Trouble, Mapping[str, Any] | None, None]
 
 
 def plain_result(response: Mapping[str, Any]) -> dict[str, Any]:
@@ -67,9 +68,25 @@ class Mind:
                     return self._act_rule(index, rule, values)
         return self._act_text(self.script.otherwise, values)
 
-    def answer_text(self, text: str) -> Reply:
-        """The reply to a text: a rule's, the quoted passage, or the reply to the caller clip that has these words."""
-        quote = quoted_passage(text)
+    def answer_text(self, text: str, unheard: str | None = None) -> Reply:
+        """The reply to a text.
+
+        A passage that it orders to be spoken; the reply to caller clips whose words it quotes, as if the caller had
+        said the last of them now; a rule's; or the reply to the clip that has just these words. A text that is none of
+        these, as "Please answer now.", means what the caller said and was not heard, if there is something `unheard`.
+        """
+        reply = self._find_reply(text)
+        if reply is None and unheard is not None:
+            reply = self._find_reply(unheard)
+        return reply or self._act_text(self.script.otherwise, {"speech": text})
+
+    def _find_reply(self, text: str) -> Reply | None:
+        quote = passage_to_speak(text)
+        reported = [] if quote is not None else reported_clips(text)
+        if reported:
+            for clip_id in reported[:-1]:
+                self._learn_from(clip_id)
+            return self.answer_clip(reported[-1], text)
         for index, rule in enumerate(self.script.rules):
             if rule.text is None or rule.quoted != (quote is not None):
                 continue
@@ -78,10 +95,40 @@ class Mind:
             if match and self._may_use(index, rule, values):
                 return self._act_rule(index, rule, values)
         if quote is not None:
-            return self._act_text("{quote}", {"quote": quote})
+            return self.speak(quote)
         words = plain(text)
         clip_id = next((clip_id for clip_id, clip in caller_clips().items() if plain(clip.text) == words), None)
-        return self.answer_clip(clip_id, text)
+        return self.answer_clip(clip_id, text) if clip_id else None
+
+    def speak(self, text: str) -> Reply:
+        """The reply that is this text."""
+        return self._act_text("{quote}", {"quote": text})
+
+    def learn(self, text: str) -> None:
+        """Takes in a text of the history without a word: what the caller clips in it would have set is set."""
+        for clip_id in clips_in(text):
+            self._learn_from(clip_id)
+
+    def copy(self) -> Mind:
+        """The same mind at this moment."""
+        return replace(self, variables=dict(self.variables), _used=set(self._used))
+
+    def _learn_from(self, clip_id: str) -> None:
+        for index, rule in enumerate(self.script.rules):
+            if clip_id in rule.hear and self._may_use(index, rule, {}):
+                self._learn_steps([rule])
+                return
+
+    def _learn_steps(self, steps: Iterable[Step]) -> None:
+        for step in steps:
+            if step.condition is not None and not holds(step.condition, self._values({})):
+                self._learn_steps(step.otherwise)
+                continue
+            for name, template in step.variables.items():
+                with contextlib.suppress(MissingValue):
+                    self.variables[name] = fill(template, self._values({}))
+            if step.call is None:
+                self._learn_steps(step.then)
 
     def _may_use(self, index: int, rule: Rule, values: Mapping[str, Any]) -> bool:
         if rule.call is not None and rule.call.tool not in self.tools:
@@ -113,6 +160,8 @@ class Mind:
                 continue
             for name, template in step.variables.items():
                 self.variables[name] = fill(template, self._values(values))
+            if step.fault is not None:
+                yield Trouble(step.fault)
             if step.say is not None:
                 yield Say(fill(step.say, self._values(values)))
             if step.call is None:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from simulators.clips import caller_clips
 from simulators.ear import DEFAULT_END_SILENCE_MS
+from simulators.faults import find_fault
 from simulators.wording import check_condition, check_template
 
 SCRIPTS = Path(__file__).parent / "scripts"
@@ -54,11 +55,14 @@ class ToolCall(_Shape):
 class Step(_Shape):
     """Something to do: `set` variables, `say` a template, `call` a tool; `then` goes on, after the tool's result.
 
+    `fault` arms a fault of the stand-in Gemini first, once; one for a turn hits the turn that has begun.
+
     With `if`, all of that happens only when the condition holds; otherwise `else` does.
     """
 
     condition: str | None = Field(default=None, alias="if")
     variables: dict[str, str] = Field(default_factory=dict, alias="set")
+    fault: str | None = None
     say: str | None = None
     call: ToolCall | None = None
     then: Annotated[tuple[Step, ...], BeforeValidator(_as_steps)] = ()
@@ -70,6 +74,8 @@ class Step(_Shape):
             check_condition(self.condition)
         elif self.otherwise:
             raise ValueError("`else` needs an `if` in the same step")
+        if self.fault is not None:
+            find_fault(self.fault, "gemini")
         for template in [*self.variables.values(), *([] if self.say is None else [self.say])]:
             check_template(template)
         return self
@@ -79,8 +85,8 @@ class Rule(Step):
     """A step with the occasion for it: a caller clip (`hear`) or a text (`text`, a regular expression, any case).
 
     The first rule that matches is taken. Not matching: a rule whose own `call` is a tool that is not declared, one
-    whose `if` fails and that has no `else`, and one that is `once` and was used. `quoted`: takes texts with a passage
-    in quotes, which is {quote}; other text rules never do, for such a text asks for that passage to be spoken.
+    whose `if` fails and that has no `else`, and one that is `once` and was used. `quoted`: takes texts that ask for a
+    passage in quotes to be spoken, which is {quote}; other text rules never do.
     """
 
     hear: Annotated[tuple[str, ...], BeforeValidator(_as_list)] = ()

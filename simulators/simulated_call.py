@@ -1,31 +1,32 @@
 """One call at the stand-in Twilio: its life, and what the person on the telephone may do in it."""
 
 import asyncio
-import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.utils import format_datetime
 from typing import Literal
 
-from websockets.exceptions import InvalidHandshake, InvalidStatus
+from websockets.exceptions import InvalidHandshake
 
 from simulators import twiml_player
 from simulators.call_setup import ENDED_STATUSES, CallOutcome, CallSetup, EndedBy, Network
 from simulators.caller import Caller, CallOver, Clip, StreamEnd
+from simulators.faults import Strike
+from simulators.line_faults import is_line_fault, line_fault
 from simulators.media_socket import Line, drop_query, new_sid, open_stream
 from simulators.noise import NoiseBed
 from simulators.playout import Clear, Heard, MarkReturn
+from simulators.status_callbacks import StatusCallbacks
+from simulators.stream_errors import explain_close, explain_refusal
 from simulators.telephone_audio import Pcm
 from simulators.twilio_webhook import AddressBook, CallError, WebhookAnswer
 from simulators.twiml_player import Finished, Goto, TwimlError, parse_twiml
+from simulators.twiml_source import TwimlSource
 
 APPLICATION_ERROR = "We are sorry, an application error has occurred. Goodbye."
 _CALLBACK_PATIENCE_SECS = 5.0
-_GOOD_CLOSES = frozenset({1000, 1001, 1005})
-_XML_TYPES = frozenset({"text/xml", "application/xml", "text/html"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,19 @@ class SimulatedCall:
         sid: str | None = None,
         noise: NoiseBed | None = None,
         line: Line | None = None,
+        strikes: Iterable[Strike] = (),
     ) -> None:
+        """Prepare a call.
+
+        Args:
+            network: What it shares with the simulator's other calls.
+            book: Where public URLs are dialled.
+            setup: How it comes about.
+            sid: Its SID; random when left out.
+            noise: Background sound of the caller.
+            line: The wire of its media stream; perfect when left out.
+            strikes: The faults that hit it.
+        """
         self.sid = sid or new_sid("CA")
         self.setup = setup
         self.status = "queued" if setup.direction == "outbound-api" else "ringing"
@@ -60,27 +73,39 @@ class SimulatedCall:
         self.ended_at: datetime | None = None
         self.verbs: list[tuple[int, str, str]] = []
         self.errors: list[CallError] = []
-        self.twiml_log: list[WebhookAnswer] = []
-        self.callback_log: list[WebhookAnswer] = []
         self.callers: list[Caller] = []
         self.recordings: list[dict[str, object]] = []
         self.outcome: CallOutcome | None = None
         self._network = network
         self._book = book
         self._noise = noise
-        self._line = line
+        self.line = line or Line()
         self._clock_zero = time.monotonic()
         self._answered_ms: int | None = None
-        self._document_url = ""
         self._fallback_used = False
         self._controls: asyncio.Queue[_Over | _Step] = asyncio.Queue()
         self._keys: asyncio.Queue[str] = asyncio.Queue()
-        self._callbacks: asyncio.Queue[dict[str, str] | None] = asyncio.Queue()
-        self._callback_number = 0
+        faults = {strike.name: strike for strike in strikes}
+        for name in filter(is_line_fault, faults):
+            self.line = line_fault(name, **faults[name].settings)
+        self._callbacks = StatusCallbacks(
+            setup.status_events, self._post_status, is_disorderly="out-of-order-status" in faults
+        )
+        self._source = TwimlSource(network, book, faults.get("duplicate-webhook"))
         self._has_caller = asyncio.Event()
         self._over = asyncio.Event()
         self._crash: BaseException | None = None
         self._limit: asyncio.TimerHandle | None = None
+
+    @property
+    def twiml_log(self) -> list[WebhookAnswer]:
+        """The server's answers to webhooks that ask for TwiML."""
+        return self._source.log
+
+    @property
+    def callback_log(self) -> list[WebhookAnswer]:
+        """The server's answers to status callbacks of the call, its streams and machine detection."""
+        return self._callbacks.log
 
     # ---- what the person on the telephone does ----
 
@@ -204,11 +229,11 @@ class SimulatedCall:
 
     async def run(self) -> None:
         """Live the call from dialling to its last status callback."""
-        posting = asyncio.create_task(self._post_callbacks(), name=f"status callbacks {self.sid}")
+        posting = asyncio.create_task(self._callbacks.run(), name=f"status callbacks {self.sid}")
         try:
             over = await self._live()
             self._finish(over)
-            self._callbacks.put_nowait(None)
+            self._callbacks.finish()
             await asyncio.wait({posting}, timeout=_CALLBACK_PATIENCE_SECS)
         except BaseException as crash:
             self._crash = crash
@@ -216,6 +241,7 @@ class SimulatedCall:
             raise
         finally:
             posting.cancel()
+            self._source.close()
             if self._limit is not None:
                 self._limit.cancel()
             self._over.set()
@@ -280,14 +306,16 @@ class SimulatedCall:
         """Carry out TwiML after TwiML until the call is over; on an error turn to the fallback URL, once."""
         while True:
             try:
-                verbs = parse_twiml(step if isinstance(step, str) else await self._fetch(step))
+                verbs = parse_twiml(
+                    step if isinstance(step, str) else await self._source.fetch(step, self._form(step.parameters))
+                )
                 done = await twiml_player.play(verbs, self)
             except TwimlError as problem:
-                self.errors.append(CallError(problem.code, str(problem), self._document_url))
+                self.errors.append(CallError(problem.code, str(problem), self._source.document_url))
                 if not self.setup.fallback_url or self._fallback_used:
                     return await self._fail()
                 self._fallback_used = True
-                trouble = {"ErrorCode": str(problem.code), "ErrorUrl": self._document_url}
+                trouble = {"ErrorCode": str(problem.code), "ErrorUrl": self._source.document_url}
                 step = Goto(self.setup.fallback_url, self.setup.fallback_method, trouble)
                 continue
             if isinstance(done, Finished):
@@ -299,17 +327,6 @@ class SimulatedCall:
         self.note_verb("Say", APPLICATION_ERROR)
         await self.say_text(APPLICATION_ERROR)
         return _Over("failed", "error")
-
-    async def _fetch(self, goto: Goto) -> str:
-        place = self._book.find(goto.url, self._document_url)
-        self._document_url = place.public_url
-        answer = await self._network.webhooks.request(place, self._form(goto.parameters), method=goto.method)
-        self.twiml_log.append(answer)
-        if answer.error is not None:
-            raise TwimlError(answer.error.code, answer.error.message)
-        if answer.content_type not in _XML_TYPES:
-            raise TwimlError(12300, f"content type {answer.content_type!r} is not XML")
-        return answer.body
 
     # ---- twiml_player.Telephone ----
 
@@ -361,11 +378,12 @@ class SimulatedCall:
                         auth_token=self._network.auth_token,
                         parameters=verb.parameters,
                         trust=self._network.trust,
-                        line=self._line,
+                        line=self.line,
+                        keep=self._network.keep,
                     )
                 )
             except (InvalidHandshake, OSError) as problem:
-                error = _explain_refusal(problem, place.public_url)
+                error = explain_refusal(problem, place.public_url)
             else:
                 caller = Caller(socket, noise=self._noise)
                 self.callers.append(caller)
@@ -373,9 +391,8 @@ class SimulatedCall:
                 await self._tell_stream(verb, stream_sid, "stream-started")
                 if await caller.run() is StreamEnd.MALFORMED_MESSAGE:
                     error = CallError(31924, caller.protocol_error or "", place.public_url)
-                elif socket.close_code not in _GOOD_CLOSES:
-                    reason = f"the server closed with {socket.close_code} {socket.close_reason or ''}".rstrip()
-                    error = CallError(31921, reason, place.public_url)
+                else:
+                    error = explain_close(socket, place.public_url)
         if error is not None:
             self.errors.append(error)
             result |= {"StreamError": error.message, "StreamErrorCode": str(error.code)}
@@ -429,26 +446,17 @@ class SimulatedCall:
         return form | dict(extra)
 
     def _tell(self, event: str, extra: Mapping[str, str] | None = None) -> None:
-        """Queue a status callback, if the server asked for this event."""
-        if not self.setup.status_callback or event not in self.setup.status_events:
-            return
-        numbered = {
-            "SequenceNumber": str(self._callback_number),
-            "Timestamp": format_datetime(datetime.now(UTC)),
-            "CallbackSource": "call-progress-events",
-        }
-        self._callback_number += 1
-        self._callbacks.put_nowait(self._form(numbered | dict(extra or {})))
+        """Queue a status callback, if the server asked for it."""
+        if self.setup.status_callback:
+            self._callbacks.tell(event, self._form(extra or {}))
 
-    async def _post_callbacks(self) -> None:
-        while (form := await self._callbacks.get()) is not None:
-            place = self._book.find(self.setup.status_callback)
-            method = self.setup.status_callback_method
-            self.callback_log.append(await self._network.webhooks.request(place, form, method=method))
+    async def _post_status(self, form: Mapping[str, str]) -> WebhookAnswer:
+        place = self._book.find(self.setup.status_callback)
+        return await self._network.webhooks.request(place, form, method=self.setup.status_callback_method)
 
     async def _tell_stream(self, verb: twiml_player.ConnectStream, stream_sid: str, event: str) -> None:
         if verb.status_callback:
-            place = self._book.find(verb.status_callback, self._document_url)
+            place = self._book.find(verb.status_callback, self._source.document_url)
             told = {"StreamSid": stream_sid, "StreamName": verb.name, "StreamEvent": event}
             self.callback_log.append(await self._network.webhooks.request(place, self._form(told)))
 
@@ -462,14 +470,3 @@ class SimulatedCall:
 
     def _now_ms(self) -> int:
         return round((time.monotonic() - self._clock_zero) * 1000)
-
-
-def _explain_refusal(problem: Exception, url: str) -> CallError:
-    """Why a media stream could not be opened, in Twilio's error codes."""
-    if isinstance(problem, InvalidStatus):
-        return CallError(31920, f"the upgrade was answered {problem.response.status_code}, not 101", url)
-    if isinstance(problem, ssl.SSLError):
-        return CallError(31910, f"TLS failed: {problem}", url)
-    if isinstance(problem, TimeoutError):
-        return CallError(31901, "no connection in time", url)
-    return CallError(31901 if isinstance(problem, OSError) else 31920, f"{type(problem).__name__}: {problem}", url)

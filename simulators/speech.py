@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
+import unicodedata
 
 import numpy as np
 
@@ -15,7 +16,7 @@ _WORD_PAUSE_MS = 40
 _COMMA_PAUSE_MS = 180
 _STOP_PAUSE_MS = 320
 _PAUSES_MS = {",": _COMMA_PAUSE_MS, ";": _COMMA_PAUSE_MS, ":": _COMMA_PAUSE_MS, "-": _COMMA_PAUSE_MS}
-_TOKEN = re.compile(r"[A-Za-z']+|\d+|[^\sA-Za-z\d']")
+_TOKEN = re.compile(r"(?:[^\W\d_]|')+|\d+|[^\s\w']")
 _ONES = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
     "eighteen nineteen"
@@ -49,7 +50,12 @@ def _spoken_words(token: str) -> list[str]:
         return [word[:-2]]
     if word.endswith("s") and word_samples(word[:-1]) is not None:
         return [word[:-1]]
-    return [f"letter-{letter}" for letter in word if letter.isalpha()]
+    return [f"letter-{_latin(letter)}" for letter in unicodedata.normalize("NFKD", word) if letter.isalpha()]
+
+
+def _latin(letter: str) -> str:
+    """The letter itself, or one of ours for one of another alphabet: it sounds wrong, but it does sound."""
+    return letter if "a" <= letter <= "z" else chr(ord("a") + ord(letter) % 26)
 
 
 def _silence(ms: int) -> Samples:
@@ -92,14 +98,14 @@ def speak(text: str) -> bytes:
 
 def _split_sentences(text: str) -> list[str]:
     sentences = re.split(r"(?<=[.!?])\s+", text.strip())
-    return [sentence for sentence in sentences if plain(sentence)]
+    return [sentence for sentence in sentences if any(character.isalnum() for character in sentence)]
 
 
 def _joined_words(sentence: str) -> list[Samples]:
     parts: list[Samples] = []
     for found in _TOKEN.finditer(sentence):
         token = _SYMBOLS.get(found[0], found[0])
-        if token[0].isalnum():
+        if any(character.isalnum() for character in token):
             for word in _spoken_words(token):
                 samples = word_samples(word)
                 if samples is not None:

@@ -10,18 +10,16 @@ Webhooks and media sockets are signed by Twilio's own SDK, TwiML is carried out,
 """
 
 import asyncio
-import contextlib
 import functools
-import socket
 import ssl
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import replace
 from types import TracebackType
-from typing import Self
-
-import uvicorn
+from typing import Any, Self
 
 from simulators.call_setup import AnswerPolicy, CallSetup, DialOutcome, Network
+from simulators.faults import Armoury, strike_now
+from simulators.loopback import LoopbackServer
 from simulators.media_socket import Line, new_sid
 from simulators.noise import NoiseBed
 from simulators.simulated_call import SimulatedCall
@@ -30,22 +28,6 @@ from simulators.twilio_webhook import TIMEOUT_SECS, AddressBook, WebhookAnswer, 
 
 _load_system_trust = functools.cache(ssl.create_default_context)
 """Parsing the system's certificates takes a good part of a second, once a process."""
-
-
-class _GuestServer(uvicorn.Server):
-    """A server in somebody else's event loop: it leaves the process's signals alone and stops when told, at once."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.stop = asyncio.Event()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Generator[None]:
-        yield
-
-    async def main_loop(self) -> None:
-        await self.on_tick(0)
-        await self.stop.wait()
 
 
 class TwilioSimulator:
@@ -81,37 +63,26 @@ class TwilioSimulator:
         self.dial_outcome = DialOutcome()
         self.book = AddressBook()
         credentials = {account_sid: auth_token, **(api_keys or {})}
-        self.account = TwilioAccount(account_sid, credentials, self._place_call)
+        self.faults = Armoury("twilio")
+        self.account = TwilioAccount(account_sid, credentials, self._place_call, self.faults)
         self._host = host
-        self._port = port
+        self._server = LoopbackServer(build_rest(self.account), name="stand-in Twilio REST", host=host, port=port)
         self._trust = trust
         self._say_word_ms = say_word_ms
         self._webhook_timeout_secs = webhook_timeout_secs
         self._network: Network | None = None
         self._lives: dict[asyncio.Task[None], SimulatedCall] = {}
+        self._left_behind: set[asyncio.Task[None]] = set()
         self._crashes: list[BaseException] = []
         self._placed: asyncio.Queue[SimulatedCall] = asyncio.Queue()
 
     async def __aenter__(self) -> Self:
         trust = self._trust or await asyncio.to_thread(_load_system_trust)
         webhooks = WebhookClient(self.auth_token, trust=trust, timeout_secs=self._webhook_timeout_secs)
-        self._network = Network(self.account_sid, self.auth_token, webhooks, trust, self._say_word_ms)
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._socket.bind((self._host, self._port))
-        self._port = self._socket.getsockname()[1]
-        config = uvicorn.Config(
-            build_rest(self.account),
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            timeout_graceful_shutdown=1,
+        self._network = Network(
+            self.account_sid, self.auth_token, webhooks, trust, self._say_word_ms, self._keep_running
         )
-        self._server = _GuestServer(config)
-        self._serving = asyncio.create_task(self._server.serve(sockets=[self._socket]), name="stand-in Twilio REST")
-        while not self._server.started and not self._serving.done():  # noqa: ASYNC110 - uvicorn has no event for it
-            await asyncio.sleep(0.005)
+        await self._server.__aenter__()
         return self
 
     async def __aexit__(
@@ -126,9 +97,10 @@ class TwilioSimulator:
             for life in late:
                 life.cancel()
             await asyncio.gather(*late, return_exceptions=True)  # a crash is kept by `_forget`
-        self._server.stop.set()
-        await self._serving
-        self._socket.close()
+        for task in self._left_behind:
+            task.cancel()
+        await asyncio.gather(*self._left_behind, return_exceptions=True)  # nothing but cancelled
+        await self._server.__aexit__(kind, problem, trace)
         await self._require_network().webhooks.close()
         if self._crashes and problem is None:
             raise BaseExceptionGroup("calls of the stand-in Twilio crashed", self._crashes)
@@ -136,7 +108,7 @@ class TwilioSimulator:
     @property
     def base_url(self) -> str:
         """Where the REST API is, in place of https://api.twilio.com."""
-        return f"http://{self._host}:{self._port}"
+        return f"http://{self._host}:{self._server.port}"
 
     @property
     def calls(self) -> dict[str, SimulatedCall]:
@@ -156,6 +128,22 @@ class TwilioSimulator:
         """Own a number, as `add_number("+15551230100", VoiceUrl="https://...")`. Returns its SID."""
         return str(self.account.add_number(phone_number, parameters)["sid"])
 
+    def arm(self, name: str, *, times: int | None = 1, skip: int = 0, **settings: float) -> None:
+        """Makes a fault hit the next calls, or the next requests to the REST API; see `Armoury.arm`.
+
+        Raises:
+            ValueError: No such fault or setting.
+        """
+        self.faults.arm(name, times=times, skip=skip, **settings)
+
+    def disarm(self, name: str | None = None) -> None:
+        """Makes a fault, or all, hit no more.
+
+        Raises:
+            ValueError: No such fault.
+        """
+        self.faults.disarm(name)
+
     async def dial(
         self,
         *,
@@ -164,6 +152,7 @@ class TwilioSimulator:
         voice_url: str | None = None,
         voice_method: str = "POST",
         fallback_url: str | None = None,
+        fallback_method: str | None = None,
         status_callback: str | None = None,
         status_events: Iterable[str] = ("completed",),
         public_base_url: str | None = None,
@@ -171,6 +160,7 @@ class TwilioSimulator:
         dial_outcome: DialOutcome | None = None,
         noise: NoiseBed | None = None,
         line: Line | None = None,
+        fault: str | None = None,
     ) -> SimulatedCall:
         """Somebody calls the server. Returns at once, while it rings.
 
@@ -179,7 +169,8 @@ class TwilioSimulator:
             from_: The caller's number.
             voice_url: The webhook, as it is dialled; None takes the number's.
             voice_method: POST or GET.
-            fallback_url: Asked when the webhook fails.
+            fallback_url: Asked when the webhook, or any TwiML after it, fails; None takes the number's.
+            fallback_method: POST or GET; None takes the number's.
             status_callback: Told of `status_events`; a number's is told of `completed` only.
             status_events: Any of initiated, ringing, answered, completed.
             public_base_url: What the server calls itself, when it is not the base of `voice_url`: this is signed.
@@ -187,9 +178,10 @@ class TwilioSimulator:
             dial_outcome: What `<Dial>` meets; the simulator's default when left out.
             noise: Background sound of the caller.
             line: The wire of the media stream.
+            fault: A fault that hits this call, with its usual settings; `arm` has more to say.
 
         Raises:
-            ValueError: There is no webhook to call.
+            ValueError: There is no webhook to call, or no such fault of a call.
         """
         number = self.account.find_number(to)
         url = voice_url or str(number.get("voice_url") or "")
@@ -205,11 +197,16 @@ class TwilioSimulator:
             voice_url=url,
             voice_method=voice_method,
             fallback_url=fallback_url or str(number.get("voice_fallback_url") or ""),
+            fallback_method=fallback_method or str(number.get("voice_fallback_method") or "POST"),
             status_callback=status_callback or str(number.get("status_callback") or ""),
             status_events=frozenset(status_events),
             dial_outcome=dial_outcome or self.dial_outcome,
         )
-        call = SimulatedCall(self._require_network(), book, setup, sid=call_sid, noise=noise, line=line)
+        strikes = self.faults.take("phone call")
+        if fault is not None:
+            strikes.append(strike_now(fault, "phone call"))
+        network = self._require_network()
+        call = SimulatedCall(network, book, setup, sid=call_sid, noise=noise, line=line, strikes=strikes)
         self._begin(call)
         return call
 
@@ -265,10 +262,17 @@ class TwilioSimulator:
             dial_outcome=self.dial_outcome,
         )
         policy = self.answer_policy(setup) if callable(self.answer_policy) else self.answer_policy
-        call = SimulatedCall(self._require_network(), self.book, replace(setup, policy=policy), sid=new_sid("CA"))
+        strikes = self.faults.take("phone call")
+        setup = replace(setup, policy=policy)
+        call = SimulatedCall(self._require_network(), self.book, setup, sid=new_sid("CA"), strikes=strikes)
         self._begin(call)
         self._placed.put_nowait(call)
         return call
+
+    def _keep_running(self, errand: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(errand, name="left behind by a call")
+        self._left_behind.add(task)
+        task.add_done_callback(self._left_behind.discard)
 
     def _begin(self, call: SimulatedCall) -> None:
         self.calls[call.sid] = call

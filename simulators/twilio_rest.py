@@ -25,7 +25,9 @@ from twilio.rest.api.v2010.account.incoming_phone_number import (  # pyright: ig
 )
 from twilio.rest.api.v2010.account.message import MessageList  # pyright: ignore[reportMissingTypeStubs]
 
+from simulators.faults import Armoury
 from simulators.media_socket import new_sid
+from simulators.rest_faults import faulty_answer, rest_error
 from simulators.sdk_parameters import read_sdk_parameters
 from simulators.simulated_call import SimulatedCall
 from simulators.twiml_player import Goto
@@ -71,6 +73,7 @@ class TwilioAccount:
     sid: str
     credentials: dict[str, str]
     place_call: Callable[[Parameters], Awaitable[SimulatedCall]]
+    faults: Armoury
     calls: dict[str, SimulatedCall] = field(default_factory=dict[str, SimulatedCall])
     numbers: dict[str, dict[str, object]] = field(default_factory=dict[str, dict[str, object]])
     messages: list[dict[str, object]] = field(default_factory=list[dict[str, object]])
@@ -161,6 +164,7 @@ class _Api:
     def routes(self) -> list[Route]:
         root = "/2010-04-01/Accounts/{account_sid}"
         return [
+            Route(f"{root}.json", self._checked(self.show_account, frozenset()), methods=["GET"]),
             Route(f"{root}/Calls.json", self._checked(self.create_call, CREATE_CALL), methods=["POST"]),
             Route(f"{root}/Calls.json", self._checked(self.list_calls, LIST_CALLS), methods=["GET"]),
             Route(f"{root}/Calls/{{sid}}.json", self._checked(self.update_call, UPDATE_CALL), methods=["POST"]),
@@ -201,6 +205,9 @@ class _Api:
             for name, value in parse_qsl(text, keep_blank_values=True):
                 parameters.setdefault(name, []).append(value)
             self._account.requests.append(RestRequest(request.method, request.url.path, parameters))
+            trouble = await faulty_answer(self._account.faults, request)
+            if trouble is not None:
+                return trouble
             unknown = sorted(set(parameters) - known)
             if unknown:
                 raise RestError(400, 20001, f"Unknown parameter: {', '.join(unknown)}")
@@ -231,6 +238,19 @@ class _Api:
         if number is None:
             raise RestError(404, 20404, f"The requested resource {request.url.path} was not found")
         return number
+
+    async def show_account(self, request: Request, parameters: Parameters) -> Response:
+        account: dict[str, object] = {
+            "sid": self._account.sid,
+            "friendly_name": "A simulated account",
+            "status": "active",
+            "type": "Full",
+            "owner_account_sid": self._account.sid,
+            "date_created": _write_time(datetime.now(UTC)),
+            "date_updated": _write_time(datetime.now(UTC)),
+            "uri": request.url.path,
+        }
+        return JSONResponse(account)
 
     async def create_call(self, request: Request, parameters: Parameters) -> Response:
         for name, code in (("To", 21201), ("From", 21213)):
@@ -343,14 +363,8 @@ class _Api:
 async def _answer_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, RestError):
         raise error
-    body = {
-        "code": error.code,
-        "message": str(error),
-        "more_info": f"https://www.twilio.com/docs/errors/{error.code}",
-        "status": error.status,
-    }
     headers = {"WWW-Authenticate": 'Basic realm="Twilio API"'} if error.status == 401 else None
-    return JSONResponse(body, status_code=error.status, headers=headers)
+    return rest_error(error.status, error.code, str(error), headers)
 
 
 async def _answer_unknown_resource(request: Request, error: Exception) -> Response:

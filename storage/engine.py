@@ -120,6 +120,16 @@ class Database:
         with self._naming_absence():
             await asyncio.to_thread(schema.upgrade, self._url)
 
+    async def count_pending_migrations(self) -> int:
+        """Count what `migrate` would do; changes nothing.
+
+        Raises:
+            DatabaseAhead: a newer version of Trunkline wrote this database.
+            DatabaseAway: the database does not answer.
+        """
+        with self._naming_absence():
+            return await asyncio.to_thread(schema.count_pending, self._url)
+
     @asynccontextmanager
     async def writer(self) -> AsyncGenerator[AsyncSession]:
         """Open a transaction that is committed at the end of the block, or rolled back when the block raises.

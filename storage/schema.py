@@ -7,6 +7,7 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from alembic.util.exc import CommandError
 from sqlalchemy import MetaData, NullPool, create_engine, event, text
 from sqlalchemy.engine import URL, Connection
@@ -18,6 +19,7 @@ _SCRIPTS = Path(__file__).parent / "migrations"
 # Any number will do as long as every version uses the same one: it names this lock among a server's advisory locks.
 _LOCK_ID = 7_283_940_115
 _LOCK_WAIT_SECS = 120
+_AHEAD = "The database was written by a newer version of Trunkline; run that one."
 
 
 def upgrade(url: URL) -> None:
@@ -47,7 +49,31 @@ def upgrade(url: URL) -> None:
     except CommandError as error:
         if "Can't locate revision" not in str(error):
             raise
-        raise DatabaseAhead("The database was written by a newer version of Trunkline; run that one.") from error
+        raise DatabaseAhead(_AHEAD) from error
+    finally:
+        engine.dispose()
+
+
+def count_pending(url: URL) -> int:
+    """Count the migrations that the database lacks; changes nothing. Blocks; call it in a thread.
+
+    Raises:
+        DatabaseAhead: the database has migrations that this code does not know.
+        sqlalchemy.exc.OperationalError: the database does not answer.
+    """
+    is_sqlite = url.drivername.startswith("sqlite")
+    engine = create_engine(url.set(drivername="sqlite") if is_sqlite else url, poolclass=NullPool, hide_parameters=True)
+    try:
+        with engine.connect() as connection:
+            current = MigrationContext.configure(connection).get_current_revision()
+            scripts = ScriptDirectory.from_config(_config(connection))
+        if current is not None:
+            scripts.get_revision(current)  # raises for one that this code does not know
+        return sum(1 for _ in scripts.iterate_revisions("heads", current or "base"))
+    except CommandError as error:
+        if "Can't locate revision" not in str(error):
+            raise
+        raise DatabaseAhead(_AHEAD) from error
     finally:
         engine.dispose()
 

@@ -7,6 +7,9 @@ REGISTRY = CollectorRegistry()
 ProcessCollector(registry=REGISTRY)
 
 CALLS_ACTIVE = Gauge("trunkline_calls_active", "Calls whose pipeline runs now.", registry=REGISTRY)
+CALLS_RINGING = Gauge(
+    "trunkline_calls_ringing", "Calls that ring and have a slot kept until their stream comes.", registry=REGISTRY
+)
 CALLS_TOTAL = Counter("trunkline_calls", "Calls ended, by the reason.", ["end_reason"], registry=REGISTRY)
 REFUSED_TOTAL = Counter("trunkline_refused", "Calls refused because every slot was taken.", registry=REGISTRY)
 REPLY_LATENCY_SECONDS = Histogram(
@@ -20,6 +23,12 @@ FIRST_WORD_SECONDS = Histogram(
     "trunkline_first_word_seconds",
     "From the start of the media stream to the agent's first audio.",
     buckets=(0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0),
+    registry=REGISTRY,
+)
+RECOVERIES_TOTAL = Counter(
+    "trunkline_recoveries",
+    "Times that something went wrong in a call and was made good or not: by what was done, and what came of it.",
+    ["kind", "outcome"],
     registry=REGISTRY,
 )
 LOG_BACKLOG = Gauge("trunkline_log_backlog", "Turns and events that wait for the database.", registry=REGISTRY)

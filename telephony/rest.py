@@ -2,26 +2,63 @@
 
 import asyncio
 from base64 import b64encode
-from typing import Any, Self
+from collections.abc import AsyncGenerator, Generator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from enum import StrEnum
+from typing import Any, Self, cast
 from urllib.parse import urlsplit, urlunsplit
 
 import aiohttp
-from twilio.base.exceptions import TwilioRestException  # pyright: ignore[reportMissingTypeStubs]
+from twilio.base.exceptions import TwilioException, TwilioRestException  # pyright: ignore[reportMissingTypeStubs]
 from twilio.http.async_http_client import AsyncTwilioHttpClient  # pyright: ignore[reportMissingTypeStubs]
 from twilio.http.response import Response  # pyright: ignore[reportMissingTypeStubs]
 from twilio.rest import Client  # pyright: ignore[reportMissingTypeStubs]
 
 # https://www.twilio.com/docs/api/errors: 20404 no such resource, 21220 the call is no longer in progress
 _ALREADY_OVER = frozenset({20404, 21220})
+# https://www.twilio.com/docs/voice/api/call-resource#call-status-values
+_UNDER_WAY = frozenset({"queued", "ringing", "in-progress"})
+_MOST_LEGS = 20
+
+
+class Repeat(StrEnum):
+    """Whether a request that failed may be sent again."""
+
+    SAFELY = "safely"
+    """Twilio did not carry it out: it could not be reached, was too busy (429), or failed itself (5xx)."""
+    PERHAPS = "perhaps"
+    """Nobody knows whether it was carried out: there was no answer in time, or the connection broke."""
+    NEVER = "never"
+    """Twilio refuses it and will go on refusing."""
 
 
 class TwilioFailed(Exception):
     """Twilio did not do what it was asked: it cannot be reached, or it refuses."""
 
-    def __init__(self, reason: str, *, code: int | None = None) -> None:
-        """Keep the reason without any telephone number, and Twilio's error code where there is one."""
+    def __init__(
+        self,
+        reason: str,
+        *,
+        code: int | None = None,
+        repeat: Repeat = Repeat.NEVER,
+        retry_after_secs: float | None = None,
+    ) -> None:
+        """Keep the reason without any telephone number, Twilio's error code where there is one, and what may be done.
+
+        `retry_after_secs` is what Twilio asks to wait before the next request.
+        """
         super().__init__(reason)
         self.code = code
+        self.repeat = repeat
+        self.retry_after_secs = retry_after_secs
+
+
+class _TooMany(Exception):
+    """HTTP 429, before the SDK drops its headers."""
+
+    def __init__(self, retry_after_secs: float | None) -> None:
+        super().__init__(retry_after_secs)
+        self.retry_after_secs = retry_after_secs
 
 
 class TwilioHttp(AsyncTwilioHttpClient):
@@ -56,7 +93,10 @@ class TwilioHttp(AsyncTwilioHttpClient):
         if auth is not None:
             sent["Authorization"] = f"Basic {b64encode(':'.join(auth).encode()).decode('ascii')}"
         async with asyncio.timeout(timeout or self._timeout_secs):
-            return await super().request(method, url, params, data, sent, None, None, allow_redirects)
+            response = await super().request(method, url, params, data, sent, None, None, allow_redirects)
+        if response.status_code == 429:
+            raise _TooMany(_read_secs(cast(Mapping[str, str], response.headers or {})))
+        return response
 
 
 class TwilioRest:
@@ -90,15 +130,29 @@ class TwilioRest:
         """
         return await self._update(call_sid, twiml=twiml)
 
+    async def has_other_leg(self, call_sid: str) -> bool:
+        """Whether the call has dialled somebody who is on the line or still rings: it is being, or was, transferred.
+
+        Raises `TwilioFailed`.
+        """
+        with _translated():
+            legs = await self._client.calls.list_async(parent_call_sid=call_sid, limit=_MOST_LEGS)
+        return any(leg.parent_call_sid == call_sid and str(leg.status) in _UNDER_WAY for leg in legs)
+
+    async def check(self) -> str:
+        """Return the account's status at Twilio ("active"), which proves the credentials. Raises `TwilioFailed`."""
+        with _translated():
+            account = await self._client.api.accounts(self._client.account_sid).fetch_async()
+        return str(account.status)
+
     async def _update(self, call_sid: str, **changes: str) -> bool:
         try:
-            await self._client.calls(call_sid).update_async(**changes)
-        except TwilioRestException as error:
+            with _translated():
+                await self._client.calls(call_sid).update_async(**changes)
+        except TwilioFailed as error:
             if error.code in _ALREADY_OVER:
                 return False
-            raise TwilioFailed(f"Twilio refused: HTTP {error.status}, error {error.code}", code=error.code) from error
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise TwilioFailed(f"Twilio cannot be reached: {type(error).__name__}") from error
+            raise
         return True
 
     async def close(self) -> None:
@@ -112,3 +166,48 @@ class TwilioRest:
     async def __aexit__(self, *_: object) -> None:
         """Close the connections."""
         await self.close()
+
+
+@asynccontextmanager
+async def open_rest(
+    credentials: tuple[str, str, str] | None, api_base: str | None, *, timeout_secs: float = 10.0
+) -> AsyncGenerator[TwilioRest | None]:
+    """Yield the client for these credentials (account SID, user name, password); None without any."""
+    if credentials is None:
+        yield None
+        return
+    async with TwilioRest(*credentials, api_base=api_base, timeout_secs=timeout_secs) as rest:
+        yield rest
+
+
+@contextmanager
+def _translated() -> Generator[None]:
+    """Turn what the SDK and its HTTP client raise into `TwilioFailed`."""
+    try:
+        yield
+    except _TooMany as error:
+        raise TwilioFailed(
+            "Twilio is asked too often: HTTP 429",
+            code=20429,
+            repeat=Repeat.SAFELY,
+            retry_after_secs=error.retry_after_secs,
+        ) from error
+    except TwilioRestException as error:
+        repeat = Repeat.SAFELY if error.status >= 500 else Repeat.NEVER
+        raise TwilioFailed(
+            f"Twilio refused: HTTP {error.status}, error {error.code}", code=error.code, repeat=repeat
+        ) from error
+    except TwilioException as error:
+        # What the SDK raises for a list that it did not get, whatever the status was. Nothing is changed by asking.
+        raise TwilioFailed("Twilio gave no list", repeat=Repeat.SAFELY) from error
+    except (aiohttp.ClientError, OSError) as error:
+        # TimeoutError is an OSError too. Only a connection that was never made has certainly carried nothing.
+        was_sent = not isinstance(error, aiohttp.ClientConnectorError)
+        raise TwilioFailed(
+            f"Twilio cannot be reached: {type(error).__name__}", repeat=Repeat.PERHAPS if was_sent else Repeat.SAFELY
+        ) from error
+
+
+def _read_secs(headers: Mapping[str, str]) -> float | None:
+    given = next((value for name, value in headers.items() if name.lower() == "retry-after"), "")
+    return float(given) if given.isascii() and given.isdigit() and len(given) < 6 else None

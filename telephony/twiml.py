@@ -35,13 +35,19 @@ _NOT_REACHED = {
 }
 
 
-def connect_stream(*, stream_url: str, action_url: str, parameters: Mapping[str, str]) -> str:
+def connect_stream(
+    *, stream_url: str, action_url: str, parameters: Mapping[str, str], say_first: tuple[str, str] | None = None
+) -> str:
     """Connect the caller to our media socket at `stream_url` (ws or wss, no query string: Twilio drops it).
 
     `parameters` come back in the stream's `start` (name and value together under 500 characters). When the stream is
-    over and the caller is still there, Twilio POSTs to `action_url` for what comes next.
+    over and the caller is still there, Twilio POSTs to `action_url` for what comes next. `say_first` is a text that
+    Twilio's voice says before that, and its language.
     """
     response = Element("Response")
+    if say_first is not None:
+        text, language = say_first
+        SubElement(response, "Say", {"language": _clean(language)}).text = _clean(text)
     connect = SubElement(response, "Connect", {"action": _clean(action_url), "method": "POST"})
     stream = SubElement(connect, "Stream", {"url": _clean(stream_url)})
     for name, value in parameters.items():
@@ -65,12 +71,22 @@ def hang_up() -> str:
     return _render(response)
 
 
-def transfer(to: str, caller_id: str | None = None, action_url: str | None = None) -> str:
+def transfer(
+    to: str,
+    caller_id: str | None = None,
+    action_url: str | None = None,
+    *,
+    text: str | None = None,
+    language: str = "en-US",
+) -> str:
     """Connect the caller with the number `to` (E.164); they see `caller_id`, or the caller's own number.
 
-    Afterwards Twilio POSTs DialCallStatus to `action_url`; without one it hangs up.
+    Before that Twilio's voice says `text`, where there is one. Afterwards Twilio POSTs DialCallStatus to `action_url`;
+    without one it hangs up.
     """
     response = Element("Response")
+    if text:
+        SubElement(response, "Say", {"language": _clean(language)}).text = _clean(text)
     given = {"callerId": caller_id, "action": action_url, "method": "POST" if action_url else None}
     dial = SubElement(response, "Dial", {name: _clean(value) for name, value in given.items() if value})
     SubElement(dial, "Number").text = _clean(to)
@@ -80,6 +96,14 @@ def transfer(to: str, caller_id: str | None = None, action_url: str | None = Non
 def redirect(url: str) -> str:
     """Let Twilio POST to `url` for the next TwiML."""
     response = Element("Response")
+    SubElement(response, "Redirect", {"method": "POST"}).text = _clean(url)
+    return _render(response)
+
+
+def hold(url: str, secs: int) -> str:
+    """Leave the call as it is for so long, then let Twilio POST to `url` for the next TwiML."""
+    response = Element("Response")
+    SubElement(response, "Pause", {"length": str(secs)})
     SubElement(response, "Redirect", {"method": "POST"}).text = _clean(url)
     return _render(response)
 
@@ -104,9 +128,21 @@ def apology(text: str | None = None, language: str = "en-US") -> str:
     return say(text, language) if text else _say_known(_APOLOGY, language)
 
 
+def fallback(text: str, language: str, to: str | None = None, caller_id: str | None = None) -> str:
+    """Return static TwiML for the fallback URL of a telephone number: what callers get when no server answers Twilio.
+
+    It says `text`, then connects the caller with `to` (E.164) or hangs up. Nobody is asked afterwards.
+    """
+    return transfer(to, caller_id, text=text, language=language) if to else say(text, language)
+
+
 def _say_known(sentences: Mapping[str, str], language: str) -> str:
+    return say(*_known(sentences, language))
+
+
+def _known(sentences: Mapping[str, str], language: str) -> tuple[str, str]:
     spoken = sentences.get(language.split("-", 1)[0].lower())
-    return say(spoken, language) if spoken else say(sentences["en"], "en-US")
+    return (spoken, language) if spoken else (sentences["en"], "en-US")
 
 
 def _clean(text: str) -> str:

@@ -45,10 +45,12 @@ class StreamOver:
     """The action of our `<Connect>` or `<Dial>`: the caller is still there, what now?
 
     `is_dial_answered` is None after a stream; after a transfer it tells whether the other side answered.
+    `stream_sid` is the stream that is over, where Twilio names it.
     """
 
     call_sid: str
     is_dial_answered: bool | None
+    stream_sid: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,8 @@ def parse_incoming_call(form: Form) -> IncomingCall:
 def parse_stream_over(form: Form) -> StreamOver:
     """Read the request for the next TwiML. Raises `BadForm` without CallSid."""
     outcome = _field(form, "DialCallStatus")
-    return StreamOver(_call_sid(form), None if outcome is None else outcome in _DIAL_ANSWERED)
+    is_dial_answered = None if outcome is None else outcome in _DIAL_ANSWERED
+    return StreamOver(_call_sid(form), is_dial_answered, _field(form, "StreamSid"))
 
 
 def parse_status_report(form: Form) -> StatusReport:

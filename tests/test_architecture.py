@@ -18,8 +18,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "pipelines": {"config", "telemetry", "net", "telephony", "transcripts"},
     "bots": {"config", "pipelines"},
     "api": {"config", "telemetry", "storage", "net", "telephony", "transcripts", "pipelines"},
+    "doctor": {"config", "storage", "telephony", "pipelines"},
     "simulators": set(),
     "demo": {"config", "storage", "transcripts", "simulators"},
+    "chaos": {"bots", "config", "pipelines", "simulators", "telemetry", "transcripts"},
     "bench": {"simulators", "config"},
 }
 """Our own rooms that each room may import, besides itself. `server.py`, `cli.py` and the tests open every door."""

@@ -45,6 +45,8 @@ class EndReason(StrEnum):
     NEVER_CONNECTED = "never_connected"
     REFUSED_BUSY = "refused_busy"
     FAILED = "failed"
+    SERVER_CRASHED = "server_crashed"
+    """The process that held the call died; another one wrote so later."""
 
 
 class Speaker(StrEnum):
@@ -65,7 +67,10 @@ class RecordingStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call, as known before anyone spoke. Numbers are E.164; a browser has neither numbers nor a `call_sid`."""
+    """One call, as known before anyone spoke. Numbers are E.164; a browser has neither numbers nor a `call_sid`.
+
+    `is_announced`: Twilio's voice has told the caller already that the call is recorded.
+    """
 
     call_id: str
     call_sid: str | None
@@ -75,6 +80,7 @@ class Call:
     to_number: str | None
     variables: dict[str, str]
     started_at: datetime  # aware
+    is_announced: bool = False
 
 
 @dataclass(frozen=True, slots=True)

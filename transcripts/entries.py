@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from transcripts.call import CallEvent, EndReason, RecordingStatus, Turn
 
@@ -34,12 +35,20 @@ class RecordingEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class NextStepEntry:
+    """What Twilio shall do once the media stream has closed; JSON. The last one stands."""
+
+    call_id: str
+    step: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class FinishEntry:
-    """The call's end. The first reason stands."""
+    """The call's end. The first reason stands, unless it was `server_crashed`, written by another process."""
 
     call_id: str
     reason: EndReason
     ended_at: datetime
 
 
-Entry = TurnEntry | EventEntry | RecordingEntry | FinishEntry
+Entry = TurnEntry | EventEntry | RecordingEntry | NextStepEntry | FinishEntry

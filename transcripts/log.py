@@ -1,7 +1,7 @@
 """The way of a call's turns and events into the database, without the call ever waiting for it.
 
-While the database is away entries wait in memory, in order, however many; nothing is dropped. An entry is written
-between 0 and about 50 ms after it was told.
+While the database is away entries wait in memory, in order, however many; nothing is dropped. What still waits when the
+process ends is kept in a file (`transcripts.backlog`). An entry is written between 0 and about 50 ms after it was told.
 """
 
 import asyncio
@@ -16,9 +16,11 @@ from loguru import logger
 
 from storage import errors as storage_errors
 from telemetry import metrics
+from transcripts.backlog import Backlog, WaitingEntry
 from transcripts.call import CallEvent, EndReason, RecordingStatus, Turn
-from transcripts.entries import Entry, EventEntry, FinishEntry, RecordingEntry, TurnEntry
+from transcripts.entries import Entry, EventEntry, FinishEntry, NextStepEntry, RecordingEntry, TurnEntry
 from transcripts.store import CallStore, Place
+from transcripts.writing import write_entries
 
 _GATHER_SECS = 0.05
 _BATCH = 200
@@ -36,6 +38,8 @@ class CallLog:
         self.is_finished = False
         self.pending_count = 0
         """How many of its entries wait for the database."""
+        self.step: dict[str, Any] | None = None
+        """The last `next_step` told, for whoever must know it while the database is away."""
         self._writer = writer
         self._events: list[CallEvent] = []
         self._turn_count = 0
@@ -66,6 +70,15 @@ class CallLog:
     def recording(self, status: RecordingStatus, error: str | None = None) -> None:
         """Tell what became of the recording, or that it runs. The first `complete` or `failed` stands."""
         entry = RecordingEntry(self.call_id, status, error)
+        self._writer.enqueue(self, lambda _place: entry)
+
+    def next_step(self, step: dict[str, Any]) -> None:
+        """Tell what Twilio shall do once the media stream has closed, as `telephony.next_step` writes it in JSON.
+
+        Told before `finish`, it is in the database no later than the end; the last one stands.
+        """
+        self.step = step
+        entry = NextStepEntry(self.call_id, step)
         self._writer.enqueue(self, lambda _place: entry)
 
     def finish(
@@ -106,11 +119,13 @@ class CallLog:
 class LogWriter:
     """Writes the logs of all calls of this process, in the order in which things were told.
 
-    One process at a time may hold a call's log.
+    One process at a time may hold a call's log. What cannot be written before the end goes to the `backlog`; without
+    one it is lost.
     """
 
-    def __init__(self, store: CallStore) -> None:
+    def __init__(self, store: CallStore, backlog: Backlog | None = None) -> None:
         self._store = store
+        self._backlog = backlog
         self._logs: dict[str, CallLog] = {}
         self._queue: deque[tuple[CallLog, Callable[[Place], Entry]]] = deque()
         self._told = 0
@@ -162,16 +177,32 @@ class LogWriter:
             return False
         return True
 
-    async def close(self, timeout_secs: float = 10.0) -> int:
-        """Write what is left and stop. Returns how many entries could not be written in time; they are lost."""
+    async def close(self, timeout_secs: float = 5.0) -> int:
+        """Write what is left and stop. Returns how many entries could not be written in time.
+
+        They are kept in a file for the next process; the log says when they are lost instead.
+        """
         await self.flush(timeout_secs)
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
             self._task = None
         if self._queue:
-            logger.bind(entries=len(self._queue)).error("the database did not come back: log entries are lost")
+            await self._keep()
         return len(self._queue)
+
+    async def _keep(self) -> None:
+        waiting = [WaitingEntry(make(log.place or Place()), log.place is not None) for log, make in self._queue]
+        problem = "there is no folder to keep them in"
+        if self._backlog is not None:
+            try:
+                kept = await self._backlog.keep(waiting)
+            except OSError as error:
+                problem = str(error)
+            else:
+                logger.bind(entries=kept).warning("the database did not come back: log entries wait in a file")
+                return
+        logger.bind(entries=len(waiting), problem=problem).error("the database did not come back: log entries are lost")
 
     async def _run(self) -> None:
         retry_secs = _FIRST_RETRY_SECS
@@ -213,25 +244,7 @@ class LogWriter:
             for call_id, log in unplaced.items():
                 log.place = places[call_id]
         entries = [make(log.place or Place()) for log, make in batch]
-        try:
-            await self._store.add_entries(entries)
-        except Exception as error:
-            if not storage_errors.is_row_fault(error):
-                raise
-            await self._write_singly(entries)
-
-    async def _write_singly(self, entries: list[Entry]) -> None:
-        """Find the entries that the database will never take, so that they hold up no other call."""
-        for entry in entries:
-            try:
-                await self._store.add_entries([entry])
-            except Exception as error:
-                if not storage_errors.is_row_fault(error):
-                    raise
-                metrics.LOG_REFUSED_TOTAL.inc()
-                logger.bind(call_id=entry.call_id, entry=type(entry).__name__, problem=type(error).__name__).error(
-                    "the database refuses a log entry; it is left out"
-                )
+        await write_entries(self._store, entries)
 
     def _settle(self, batch: list[tuple[CallLog, Callable[[Place], Entry]]]) -> None:
         for log, _make in batch:

@@ -28,6 +28,7 @@ class CallRow(Row, table=True):
         CheckConstraint("(status = 'ended') = (end_reason IS NOT NULL)", name="ended_has_reason"),
         Index(None, "created_at"),
         Index(None, "agent_name", "created_at"),
+        Index(None, "status"),
     )
 
     call_id: str = Field(primary_key=True)
@@ -46,7 +47,7 @@ class CallRow(Row, table=True):
     recording_error: str | None = None
     next_step: dict[str, Any] | None = Field(default=None, sa_type=JSON(none_as_null=True))  # pyright: ignore[reportArgumentType]
     owner: str | None = None
-    """Which server process holds the call while it is live."""
+    """Which server process took the call, by its name in `processes`."""
 
 
 class TurnRow(Row, table=True):
@@ -78,6 +79,19 @@ class CallEventRow(Row, table=True):
     at_ms: int
     kind: str
     data: dict[str, Any] = Field(sa_type=JSON)
+
+
+class ProcessRow(Row, table=True):
+    """One server process. `heartbeat_at` is its own clock's, so it may be compared with itself only."""
+
+    __tablename__ = "processes"  # pyright: ignore[reportAssignmentType]
+
+    name: str = Field(primary_key=True)
+    host: str
+    started_at: datetime
+    heartbeat_at: datetime
+    ended_at: datetime | None = None
+    """When it ended in order; None while it lives, and for one that died."""
 
 
 class RecordRow(Row, table=True):

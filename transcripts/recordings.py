@@ -1,8 +1,8 @@
 """The only writer and the only reader of recordings; `transcripts.segments` knows the files.
 
-The writer collects pieces of audio on the event loop, without copying or mixing them, and hands a segment's pieces to
-its own thread once both speakers are past it. The thread lays the pieces over what the file already holds, so audio
-that comes late, or is taken back after it was written, is no special case.
+The writer collects pieces of audio on the event loop, without copying or mixing them, and hands them to its own thread
+once a second. The thread lays them over what the files already hold, so audio that comes late, that is taken back after
+it was written, or that fills only the beginning of a segment, is no special case.
 """
 
 import asyncio
@@ -34,14 +34,12 @@ from transcripts.segments import (
 _CHANNELS = {Speaker.CALLER: 0, Speaker.AGENT: 1}
 # Audio beyond this is a mistake of its sender, and would make every reader lay out a day of silence.
 _LONGEST_SECS = 24 * 3600
-# How long a segment stays open after the caller's audio has passed its end, for audio that comes late.
-_WINDOW_SECS = 1.5
-# How far one speaker may run ahead of the caller's audio before segments are written without waiting for it.
-_AHEAD_SECS = 10
-# Late audio for a written segment is gathered for this long, because it costs a rewrite of the file.
-_LATE_SECS = 2
-# A disk that falls this many segments behind (two minutes) is given up, or memory would grow without end.
-_MOST_WAITING = 60
+# How long audio is gathered, because each time costs a rewrite of its segment; so much of it a crash loses.
+_GATHER_SECS = 1.0
+# How far the agent may run ahead of the caller's audio before his own is the clock: a caller may be silent on the wire.
+_AHEAD_SECS = 0.5
+# A disk that falls this many writes behind (about a minute and a half) is given up, or memory would grow without end.
+_MOST_WAITING = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +65,7 @@ class RecordingWriter:
     """Writes one call's recording as it happens.
 
     `add` and `retract` return at once, never touch a disk and never raise for one; when pieces overlap, the later call
-    wins. A crash loses what the caller said in the last 3.5 s at most. Memory holds those seconds, and up to 10 s more
-    while one speaker runs ahead of the other.
+    wins. A process that is killed loses the last 1.5 s at most. Memory holds no more, but for what was sent ahead.
 
     Args:
         folder: all recordings; the call gets its own folder in it.
@@ -83,7 +80,6 @@ class RecordingWriter:
         self._open: dict[int, list[_Piece]] = {}
         self._due: dict[int, float] = {}
         self._next_due = float("inf")
-        self._handed_over: set[int] = set()
         self._ends = [0, 0]
         self._given_count = 0
         self._laid_count = 0
@@ -152,16 +148,13 @@ class RecordingWriter:
 
     def _now(self) -> int:
         # The caller's audio never stops while the line is open, so it is the clock, unless the agent ran far ahead.
-        return max(self._ends[0], self._ends[1] - _AHEAD_SECS * self.sample_rate_hz)
+        return max(self._ends[0], self._ends[1] - round(_AHEAD_SECS * self.sample_rate_hz))
 
     def _put(self, index: int, piece: _Piece) -> None:
         pieces = self._open.get(index)
         if pieces is None:
             pieces = self._open[index] = []
-            due = (index + 1) * self._size + _WINDOW_SECS * self.sample_rate_hz
-            if index in self._handed_over:
-                due = max(due, self._now() + _LATE_SECS * self.sample_rate_hz)
-            self._due[index] = due
+            due = self._due[index] = self._now() + _GATHER_SECS * self.sample_rate_hz
             self._next_due = min(self._next_due, due)
         pieces.append(piece)
 
@@ -174,7 +167,6 @@ class RecordingWriter:
     def _hand_over(self, index: int) -> None:
         pieces = self._open.pop(index)
         del self._due[index]
-        self._handed_over.add(index)
         if self._given_count - self._laid_count >= _MOST_WAITING:
             self._fail(OSError(errno.EBUSY, "the disk is too slow"))
             return
@@ -220,17 +212,23 @@ class _SegmentFiles:
         self._rate_hz = sample_rate_hz
         self._size = segment_samples(sample_rate_hz)
         self._is_made = False
+        # The segment that was written last, because most often it is the next one too: its index, audio and length.
+        self._latest: tuple[int, Samples, int] | None = None
 
     def lay(self, index: int, pieces: list[_Piece]) -> None:
         """Lay pieces, in their order, over what the segment holds so far."""
-        samples = self._read(index)
+        samples, length = self._read(index)
         for piece in pieces:
             if piece.pcm is None:
                 samples[piece.offset :, piece.channel] = 0
             else:
                 audio = np.frombuffer(piece.pcm, dtype="<i2")
-                samples[piece.offset : piece.offset + len(audio), piece.channel] = audio
-        self._write(index, samples)
+                end = piece.offset + len(audio)
+                samples[piece.offset : end, piece.channel] = audio
+                length = max(length, end)
+        self._latest = None  # should the write fail, the file still holds what it held
+        self._write(index, samples[:length])
+        self._latest = index, samples, length
 
     def end(self, end: int) -> int:
         """Give the recording its length in samples and return how many segments it has."""
@@ -239,16 +237,21 @@ class _SegmentFiles:
         for segment in segments:
             if segment.index > last:
                 segment.path.unlink()
-        self._write(last, self._read(last)[: end - last * self._size])
+        samples, _ = self._read(last)
+        self._write(last, samples[: end - last * self._size])
         return len({segment.index for segment in segments if segment.index <= last} | {last})
 
-    def _read(self, index: int) -> Samples:
-        samples = np.zeros((self._size, 2), dtype=np.int16)
+    def _read(self, index: int) -> tuple[Samples, int]:
+        """Return a whole segment, silent where nothing was written, and how much of it was."""
+        if self._latest is not None and self._latest[0] == index:
+            return self._latest[1], self._latest[2]
+        samples, length = np.zeros((self._size, 2), dtype=np.int16), 0
         path = find_path(self._folder, index)
         if path.exists() and read_header(path) is not None:
             written = read_samples(path)
-            samples[: len(written)] = written
-        return samples
+            length = len(written)
+            samples[:length] = written
+        return samples, length
 
     def _write(self, index: int, samples: Samples) -> None:
         if not self._is_made:

@@ -1,8 +1,8 @@
-"""A recording's files: `<folder>/<call_id>/000000.wav`, `000001.wav`, ... each a whole WAV of 2 s, the last shorter.
+"""A recording's files: `<folder>/<call_id>/000000.wav`, `000001.wav`, ... each a whole WAV of up to 2 s.
 
 Two channels of PCM16, the caller left and the agent right. Sample n of the call always lies in segment
-n // (2 x rate), so a missing segment is silence and moves nothing. A segment appears under its name only when it is
-complete: it is written beside and renamed.
+n // (2 x rate), so a segment that is missing or short is silence and moves nothing. A segment grows by being replaced:
+it is written beside, as `.part`, and renamed, so whatever has its name can be played.
 """
 
 import re
@@ -71,7 +71,7 @@ def write_segment(path: Path, samples: Samples, sample_rate_hz: int) -> None:
     """Write one segment, or replace it, so that no reader ever sees half of it. Raises OSError."""
     part = path.with_suffix(".part")
     try:
-        part.write_bytes(make_header(sample_rate_hz, len(samples)) + samples.astype("<i2").tobytes())
+        part.write_bytes(make_header(sample_rate_hz, len(samples)) + samples.astype("<i2", copy=False).tobytes())
         part.rename(path)
     except OSError:
         part.unlink(missing_ok=True)

@@ -11,7 +11,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from storage.engine import Database
 from storage.rows import insert_or_ignore
 from transcripts.call import NEXT, Call, CallEvent, CallStatus, EndReason, RecordingStatus, Turn
-from transcripts.entries import Entry, EventEntry, FinishEntry, RecordingEntry, TurnEntry
+from transcripts.entries import Entry, EventEntry, FinishEntry, NextStepEntry, RecordingEntry, TurnEntry
 from transcripts.models import CallEventRow, CallRow, TurnRow
 
 
@@ -73,8 +73,7 @@ class CallStore:
     async def set_next_step(self, call_id: str, step: dict[str, Any]) -> bool:
         """Keep what Twilio shall do once the media stream has closed. Returns False for an unknown call."""
         async with self._db.writer() as session:
-            change = update(CallRow).where(col(CallRow.call_id) == call_id).values(next_step=step)
-            return (await session.exec(change)).rowcount == 1
+            return await _set_next_step(session, NextStepEntry(call_id, step))
 
     async def finish_call(
         self,
@@ -142,7 +141,7 @@ class CallStore:
         """Write any entries of any calls in one transaction: all or none. Safe to repeat."""
         turns: list[dict[str, Any]] = []
         events: list[dict[str, Any]] = []
-        ends: list[RecordingEntry | FinishEntry] = []
+        ends: list[RecordingEntry | NextStepEntry | FinishEntry] = []
         for entry in entries:
             match entry:
                 case TurnEntry():
@@ -155,10 +154,13 @@ class CallStore:
             await insert_or_ignore(session, TurnRow, turns)
             await insert_or_ignore(session, CallEventRow, events)
             for entry in ends:
-                if isinstance(entry, FinishEntry):
-                    await _finish(session, entry)
-                else:
-                    await _set_recording(session, entry)
+                match entry:
+                    case FinishEntry():
+                        await _finish_as_owner(session, entry)
+                    case NextStepEntry():
+                        await _set_next_step(session, entry)
+                    case RecordingEntry():
+                        await _set_recording(session, entry)
 
     async def find_places(self, call_ids: Sequence[str]) -> dict[str, Place]:
         """Tell where each call's log goes on."""
@@ -182,6 +184,19 @@ async def _move(session: AsyncSession, call_id: str, status: CallStatus, values:
 async def _finish(session: AsyncSession, entry: FinishEntry) -> bool:
     values = {"status": CallStatus.ENDED.value, "end_reason": entry.reason.value, "ended_at": entry.ended_at}
     return await _move(session, entry.call_id, CallStatus.ENDED, values)
+
+
+async def _finish_as_owner(session: AsyncSession, entry: FinishEntry) -> None:
+    if not await _finish(session, entry) and entry.reason is not EndReason.SERVER_CRASHED:
+        # Another process took this one for dead; the owner itself knows better how its call ended.
+        crashed = col(CallRow.end_reason) == EndReason.SERVER_CRASHED.value
+        change = update(CallRow).where(col(CallRow.call_id) == entry.call_id, crashed)
+        await session.exec(change.values(end_reason=entry.reason.value, ended_at=entry.ended_at))
+
+
+async def _set_next_step(session: AsyncSession, entry: NextStepEntry) -> bool:
+    change = update(CallRow).where(col(CallRow.call_id) == entry.call_id).values(next_step=entry.step)
+    return (await session.exec(change)).rowcount == 1
 
 
 async def _set_recording(session: AsyncSession, entry: RecordingEntry) -> None:

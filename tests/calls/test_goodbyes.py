@@ -22,7 +22,7 @@ async def test_a_caller_who_interrupts_the_goodbye_is_answered_and_can_say_goodb
 async def test_a_caller_who_waits_for_a_slow_model_is_not_asked_whether_he_is_there(make_house):
     limits = {"silence_ask_secs": 2, "silence_hangup_secs": 15}
     agents = {"front-desk": {"limits": limits, "greeting": ""}}
-    house = await make_house(agents=agents, gemini={"reply_delay_ms": 4000})
+    house = await make_house(agents=agents, gemini={"reply_delay_ms": 2000})
     call = await house.dial_quietly()
     await house.say(call, "no-thanks")
     await house.hear_out(call)

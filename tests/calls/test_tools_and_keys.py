@@ -5,6 +5,7 @@ import asyncio
 import numpy as np
 
 from tests.calls.alignment import align
+from tests.calls.odd_bots import bot_whose_opening_hours
 
 
 async def test_a_key_reaches_the_model(quiet_house):
@@ -92,36 +93,9 @@ async def test_echo_says_back_what_it_hears(house):
     assert np.mean([window.likeness > 0.9 for window in windows]) >= 0.6, (likeness, windows)
 
 
-BROKEN_BOT = '''
-from pipelines import Bot, end_call
-
-async def opening_hours(params, day: str) -> None:
-    """Tell when the office is open.
-
-    Args:
-        params: Given.
-        day: Weekday.
-    """
-    raise ValueError("the diary is on fire")
-
-async def book_appointment(params, day: str, time: str, name: str) -> None:
-    """Book.
-
-    Args:
-        params: Given.
-        day: Weekday.
-        time: Hour.
-        name: Name.
-    """
-
-bot = Bot(tools=[opening_hours, book_appointment, end_call])
-'''
-
-
 async def test_a_tool_that_raises_is_apologised_for_and_shown(make_house, bots_with):
-    house = await make_house(
-        agents={"front-desk": {"bot": "broken", "greeting": ""}}, bots_dir=bots_with("broken", BROKEN_BOT)
-    )
+    bots_dir = bots_with("broken", bot_whose_opening_hours('raise ValueError("the diary is on fire")'))
+    house = await make_house(agents={"front-desk": {"bot": "broken", "greeting": ""}}, bots_dir=bots_dir)
     call = await house.dial_quietly()
     await house.say(call, "ask-opening-hours")
     await house.hear_out(call)

@@ -151,3 +151,26 @@ def test_run_without_keys_starts_a_stand_in_and_stops_it_again(environment: dict
 def children_of(pid: int) -> list[int]:
     """Return the processes that `pid` has started and not yet collected."""
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def test_doctor_ends_with_0_where_nothing_is_wrong_and_prints_the_fallback_twiml(environment: dict[str, str]) -> None:
+    result = invoke(environment, "doctor")
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    assert lines[0] == "ok       settings: they can be used together"
+    assert "problem" not in result.stdout
+    assert [line for line in lines if line.startswith("<?xml")]
+
+
+def test_doctor_ends_with_1_and_one_line_for_each_problem(environment: dict[str, str]) -> None:
+    result = invoke(environment, "doctor", TRUNKLINE_PORT="seven", TRUNKLINE_LOG_LEVEL="loud")
+    assert result.exit_code == 1
+    assert [line.split(":")[:2] for line in result.stdout.splitlines()] == [
+        ["problem  settings", " TRUNKLINE_PORT"],
+        ["problem  settings", " TRUNKLINE_LOG_LEVEL"],
+    ]
+    agent = Path(environment["TRUNKLINE_AGENTS_DIR"]) / "front-desk.yaml"
+    agent.write_text(agent.read_text().replace("bot: quiet", "bot: loud"))
+    result = invoke(environment, "doctor")
+    assert result.exit_code == 1
+    assert [line for line in result.stdout.splitlines() if line.startswith("problem  agents and bots: ")]

@@ -12,8 +12,10 @@ from tests.unit.api.wire import AGENT, CALL_SID, CALLER, NUMBER, PUBLIC_URL, Lin
 async def test_a_call_is_connected_to_the_stream_and_written_down(line: Line) -> None:
     answer = await line.post("/twilio/voice", CallSid=CALL_SID, To=NUMBER, From=CALLER)
     (connect,) = verbs(answer)
-    assert connect.attrib == {"action": f"{PUBLIC_URL}/twilio/next", "method": "POST"}
-    assert connect[0].attrib == {"url": "wss://voice.example.com/twilio/stream"}
+    action = f"{PUBLIC_URL}/twilio/next?agent=front-desk&language=de-DE"
+    assert connect.attrib == {"action": action, "method": "POST"}
+    instance = line.server.services.instance
+    assert connect[0].attrib == {"url": f"wss://voice.example.com/twilio/stream/{instance}"}
     row = await line.row()
     assert (row.status, row.agent_name, row.direction) == ("ringing", "front-desk", "inbound")
     assert (row.from_number, row.to_number) == (CALLER, NUMBER)

@@ -6,7 +6,7 @@ import json
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 from xml.etree.ElementTree import Element, fromstring
 
 import httpx
@@ -82,6 +82,20 @@ class Calls:
             return
 
 
+class Expectations:
+    """Stands where models are connected while calls ring: keeps which were expected and which were given up."""
+
+    def __init__(self) -> None:
+        self.expected: list[tuple[Call, AgentConfig]] = []
+        self.forgotten: list[str] = []
+
+    def expect(self, call: Call, agent: AgentConfig) -> None:
+        self.expected.append((call, agent))
+
+    def forget(self, call_id: str) -> None:
+        self.forgotten.append(call_id)
+
+
 @dataclass
 class Line:
     """A running server and Twilio's end of its wires."""
@@ -89,6 +103,7 @@ class Line:
     server: RunningServer
     http: httpx.AsyncClient
     calls: Calls
+    models: Expectations
 
     def sign(self, url: str, form: dict[str, str]) -> dict[str, str]:
         """Return the headers with which Twilio signs a request to `url`."""
@@ -106,10 +121,16 @@ class Line:
         answer = await self.post("/twilio/voice", CallSid=call_sid, To=to, From=CALLER)
         return parameters(answer)
 
-    def open_stream(self, headers: dict[str, str] | None = None) -> AbstractAsyncContextManager[ClientConnection]:
+    async def ask_next(self, call_sid: str = CALL_SID, **form: str) -> httpx.Response:
+        """Ask what comes next, at the address that the answer to the voice webhook gives."""
+        return await self.post("/twilio/next?agent=front-desk&language=de-DE", CallSid=call_sid, **form)
+
+    def open_stream(
+        self, headers: dict[str, str] | None = None, path: str = "/twilio/stream"
+    ) -> AbstractAsyncContextManager[ClientConnection]:
         """Open the media socket, signed as Twilio does unless other headers are given."""
-        signed = self.sign(f"{self.server.settings.stream_base_url}/twilio/stream", {}) if headers is None else headers
-        url = f"ws{self.server.base_url.removeprefix('http')}/twilio/stream"
+        signed = self.sign(f"{self.server.settings.stream_base_url}{path}", {}) if headers is None else headers
+        url = f"ws{self.server.base_url.removeprefix('http')}{path}"
         return connect(url, additional_headers=signed, compression=None, proxy=None)
 
     async def row(self, call_sid: str = CALL_SID) -> CallRow:
@@ -183,11 +204,13 @@ def reachable(settings: Settings, **changes: Any) -> Settings:
 async def serve(settings: Settings) -> AsyncGenerator[Line]:
     """Run the server; its calls are run by `Calls`."""
     async with RunningServer(settings) as server:
-        calls = Calls(server=server)
-        services = replace(server.services, run_stream=calls.run, end_grace_secs=0.3)
+        calls, models = Calls(server=server), Expectations()
+        services = replace(server.services, run_stream=calls.run, answering=cast(Any, models), end_grace_secs=0.3)
         server.services = server.app.state.services = services
         async with httpx.AsyncClient(base_url=server.base_url, trust_env=False) as http:
-            yield Line(server, http, calls)
+            yield Line(server, http, calls, models)
+        # Most tests ring and open no stream; stopping would wait for what Twilio asks about these calls.
+        services.live.give_up_ringing()
 
 
 async def away() -> Database:

@@ -9,7 +9,8 @@ from pydantic_core import PydanticUndefined
 
 from config.agent import AgentConfig, Analysis, AnalysisField, Limits, Phrases, Recording
 from config.agent_file import Checks, parse_agent
-from config.pipeline import STAGES, GeminiCompression, GeminiVad
+from config.on_failure import DEFAULT_LADDER, RUNGS, MessageLimits
+from config.pipeline import STAGES, GeminiCompression, GeminiConnection, GeminiVad
 
 TEXT = (Path(__file__).parents[3] / "docs" / "agents.md").read_text(encoding="utf-8")
 HEADINGS = {
@@ -21,6 +22,8 @@ HEADINGS = {
     AnalysisField: "`analysis`",
     GeminiVad: "`gemini_live`",
     GeminiCompression: "`gemini_live`",
+    GeminiConnection: "`gemini_live`",
+    MessageLimits: "`take_message`",
     **{model: f"`{name}`" for name, model in STAGES.items()},
 }
 
@@ -49,6 +52,9 @@ def test_every_field_has_a_row_with_its_default(model: type[BaseModel]) -> None:
         if default is PydanticUndefined:
             assert field.default_factory is not None or found[name][0] == "needed", name
             continue
+        if default == DEFAULT_LADDER:
+            assert found[name][0] == "`[say, hang_up]`"
+            continue
         shown = {None: "`null`", "": "empty", (): "`[]`"}.get(default if default != {} else None, f"`{default}`")
         shown = "`{}`" if default == {} else f"`{str(default).lower()}`" if isinstance(default, bool) else shown
         assert found[name][0] == shown, name
@@ -58,6 +64,10 @@ def test_no_row_describes_a_field_that_does_not_exist() -> None:
     for heading in set(HEADINGS.values()):
         known = {name for model, place in HEADINGS.items() if place == heading for name in model.model_fields}
         assert set(rows(heading)) <= known, heading
+
+
+def test_every_step_of_the_ladder_has_a_row() -> None:
+    assert [row.split(":")[0].removeprefix("- ") for row in rows("When the model fails")] == list(RUNGS)
 
 
 def test_every_stage_has_a_heading() -> None:

@@ -18,7 +18,7 @@ def test_the_default_is_every_named_stage_in_the_order_of_the_table() -> None:
 
 def test_a_named_stage_has_complete_settings() -> None:
     pipeline = PipelineDefinition.model_validate(
-        ["transport.input", {"silero_vad": {"stop_secs": 0.5}}, {"gemini_live": None}, "transport.output"]
+        ["transport.input", {"silero_vad": {"stop_secs": 0.5}}, "user_turns", "gemini_live", "transport.output"]
     )
     vad = pipeline.find("silero_vad")
     model = pipeline.find("gemini_live")
@@ -63,6 +63,7 @@ def test_what_was_dumped_can_be_read_again() -> None:
         (["transport.input", {"a.B": [1]}, "transport.output"], "settings of a.B must be a mapping"),
         (["transport.input", {"a.B": {}, "c.D": {}}, "transport.output"], "must be one stage"),
         (["transport.input", {}, "transport.output"], "must be one stage"),
+        (["transport.input", "gemini_live", "transport.output"], "has gemini_live without user_turns"),
         (["transport.input", {"silero_vad": 3}, "transport.output"], "must be a mapping of names to values (got 3)"),
         (["transport.input", {"silero_vad": {"stop_secs": -1}}, "transport.output"], "must be >= 0.05 (got -1)"),
     ],

@@ -10,6 +10,7 @@ from pipelines.clock import CallClock
 from pipelines.conductor import Conductor
 from pipelines.line import CallLine
 from pipelines.scribe import Scribe
+from pipelines.sentences import SentenceKind
 from transcripts.call import CallEvent, Turn
 
 
@@ -19,9 +20,13 @@ class MemoryLog:
     def __init__(self) -> None:
         self.turns: list[Turn] = []
         self.events: list[CallEvent] = []
+        self.steps: list[dict[str, Any]] = []
 
     def event(self, kind: str, at_ms: int, /, **data: Any) -> None:
         self.events.append(CallEvent(kind, at_ms, data))
+
+    def next_step(self, step: dict[str, Any]) -> None:
+        self.steps.append(step)
 
     def turn(self, turn: Turn) -> None:
         self.turns.append(turn)
@@ -38,7 +43,9 @@ class QuietCall:
         self.line.listeners.append(self.scribe)
         self.asked: list[str] = []
         self.has_voice = has_voice
-        self.conductor = Conductor(Limits(**limits), Phrases(), self.scribe, say=self._say)
+        self.announced: list[SentenceKind] = []
+        self.has_sounds = False
+        self.conductor = Conductor(Limits(**limits), Phrases(), self.scribe, say=self._say, announce=self._announce)
         self.conductor.may_judge_silence = True
 
     @property
@@ -81,6 +88,16 @@ class QuietCall:
     async def _say(self, sentence: str) -> bool:
         self.asked.append(sentence)
         return self.has_voice
+
+    async def _announce(self, kind: SentenceKind) -> bool:
+        """A sentence of a second, when there are sounds for sentences at all."""
+        if not self.has_sounds:
+            return False
+        self.announced.append(kind)
+        self.line.agent_text(kind.value, is_announced=True)
+        self.line.agent_audio(bytes(16000))
+        self.line.agent_finished()
+        return True
 
 
 @pytest.fixture

@@ -5,27 +5,29 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-import ssl
 import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
-import numpy as np
+import httpx
 import pytest
 import pytest_asyncio
-import soxr
 from google import genai
 from google.genai import errors, types
-from google.genai.live import AsyncSession
 
 from simulators.clips import CLIP_RATE_HZ, caller_samples
 from simulators.gemini_live import GeminiEmulator
 from simulators.speech import speak
+from tests.unit.simulators.sdk_client import (
+    called,
+    client_of,
+    config,
+    declare,
+    is_interrupted,
+    is_turn_complete,
+    talking,
+)
 
-MODEL = "gemini-3.8-live"
 GREETING = 'Say exactly this to the caller: "Good morning, Blue Door Dental. How can I help?"'
 LONG = (
     'Say "We have one minute left. All our lines are busy. Please call again in a few minutes. Our office is closed at'
@@ -34,112 +36,10 @@ LONG = (
 DESK = ("opening_hours", "book_appointment", "cancel_appointment", "end_call")
 
 
-def declare(*names: str, behavior: types.Behavior | None = None) -> list[types.Tool]:
-    functions = [types.FunctionDeclaration(name=name, description=name, behavior=behavior) for name in names]
-    return [types.Tool(function_declarations=functions)]
-
-
-def config(**changes: Any) -> types.LiveConnectConfig:
-    return types.LiveConnectConfig(
-        response_modalities=[types.Modality.AUDIO],
-        input_audio_transcription=types.AudioTranscriptionConfig(),
-        output_audio_transcription=types.AudioTranscriptionConfig(),
-        **changes,
-    )
-
-
 @pytest_asyncio.fixture
 async def emulator() -> AsyncIterator[GeminiEmulator]:
     async with GeminiEmulator(playback_speed=10.0) as running:
         yield running
-
-
-def client_of(emulator: GeminiEmulator, key: str = "any-key", version: str = "v1beta") -> genai.Client:
-    context = ssl.create_default_context(cafile=emulator.ca_file)
-    options = types.HttpOptions(
-        base_url=emulator.base_url, api_version=version, async_client_args={"ssl": context, "verify": context}
-    )
-    return genai.Client(api_key=key, http_options=options)
-
-
-@dataclass
-class Talk:
-    """One SDK session and everything the emulator sent in it."""
-
-    session: AsyncSession
-    messages: list[types.LiveServerMessage] = field(default_factory=list[types.LiveServerMessage])
-    arrived: asyncio.Event = field(default_factory=asyncio.Event)
-
-    async def listen(self) -> None:
-        while True:
-            async for message in self.session.receive():
-                self.messages.append(message)
-                self.arrived.set()
-
-    async def until(self, is_reached: Callable[[types.LiveServerMessage], Any], start: int = 0) -> int:
-        """Waits for a message; returns the index after it."""
-        async with asyncio.timeout(8):
-            while True:
-                for index, message in enumerate(self.messages[start:], start):
-                    if is_reached(message):
-                        return index + 1
-                self.arrived.clear()
-                await self.arrived.wait()
-
-    async def play(self, clip_id: str, *, rate_hz: int = 8000) -> None:
-        """Sends a clip and a second of silence, as fast as the line takes them."""
-        sound = np.asarray(soxr.resample(caller_samples(clip_id), CLIP_RATE_HZ, rate_hz), dtype="<i2")
-        sound = np.concatenate([sound, np.zeros(rate_hz, dtype="<i2")])
-        step = rate_hz // 50
-        for start in range(0, len(sound), step):
-            blob = types.Blob(data=sound[start : start + step].tobytes(), mime_type=f"audio/pcm;rate={rate_hz}")
-            await self.session.send_realtime_input(audio=blob)
-
-    async def say(self, text: str) -> None:
-        content = types.Content(role="user", parts=[types.Part(text=text)])
-        await self.session.send_client_content(turns=content, turn_complete=True)
-
-    async def answer(self, call: types.FunctionCall, response: dict[str, Any], **more: Any) -> None:
-        result = types.FunctionResponse(id=call.id, name=call.name, response=response, **more)
-        await self.session.send_tool_response(function_responses=[result])
-
-    def text(self, start: int = 0) -> str:
-        contents = [message.server_content for message in self.messages[start:] if message.server_content]
-        return "".join(c.output_transcription.text or "" for c in contents if c.output_transcription).strip()
-
-    def caller_text(self) -> str:
-        contents = [message.server_content for message in self.messages if message.server_content]
-        return "".join(c.input_transcription.text or "" for c in contents if c.input_transcription).strip()
-
-    def audio(self, start: int = 0) -> bytes:
-        return b"".join(message.data or b"" for message in self.messages[start:])
-
-
-def is_turn_complete(message: types.LiveServerMessage) -> bool:
-    return bool(message.server_content and message.server_content.turn_complete)
-
-
-def is_interrupted(message: types.LiveServerMessage) -> bool:
-    return bool(message.server_content and message.server_content.interrupted)
-
-
-def called(message: types.LiveServerMessage) -> types.FunctionCall | None:
-    calls = message.tool_call.function_calls if message.tool_call else None
-    return calls[0] if calls else None
-
-
-@asynccontextmanager
-async def talking(client: genai.Client, setup: types.LiveConnectConfig) -> AsyncIterator[Talk]:
-    async with client.aio.live.connect(model=MODEL, config=setup) as session:
-        talk = Talk(session)
-        listening = asyncio.create_task(talk.listen())
-        try:
-            yield talk
-        finally:
-            listening.cancel()
-            await asyncio.wait({listening})
-            if not listening.cancelled() and not isinstance(listening.exception(), errors.APIError):
-                listening.result()
 
 
 async def test_a_greeting_a_question_and_a_tool(emulator: GeminiEmulator) -> None:
@@ -242,11 +142,11 @@ async def test_a_non_blocking_call_lets_the_conversation_go_on(
         call = called(talk.messages[await talk.until(called) - 1])
         assert call is not None
         start = await talk.until(is_turn_complete)  # before the result
-        await talk.say('Say "All our lines are busy. Please call again in a few minutes."')
+        await talk.say(LONG)
         await talk.until(lambda message: message.data, start)
         await talk.answer(call, {"closed": True}, scheduling=scheduling)
         start = await talk.until(is_turn_complete, start)
-        assert ("a few minutes." in talk.text()) != is_cut
+        assert ("Could you say that again?" in talk.text()) != is_cut
         if is_spoken:
             await talk.until(is_turn_complete, start)
         assert ("on Monday we are closed." in talk.text()) == is_spoken
@@ -371,6 +271,16 @@ async def test_by_hand_it_serves_until_told_and_is_trusted_by_ssl_cert_file(
     assert emulator.stdout is not None
     ready = json.loads(await emulator.stdout.readline())
     assert ready["ca_file"] == str(tmp_path / "ca.pem")
+    async with httpx.AsyncClient(trust_env=False) as http:
+        fault = ready["control_url"] + "/fault"
+        assert (await http.post(fault, json={"name": "http-503"})).json()["armed"] == ["http-503"]
+        assert (await http.post(fault, json={"name": "connection-refused", "times": None})).status_code == 200
+        with pytest.raises(httpx.ConnectError):
+            await http.get(ready["base_url"])
+        assert (await http.request("DELETE", fault, json={"name": "connection-refused"})).status_code == 200
+        with pytest.raises(httpx.ConnectError, match="CERTIFICATE"):
+            await http.get(ready["base_url"])
+        assert (await http.delete(fault)).json() == {"armed": [], "hits": ["connection-refused"]}
     monkeypatch.setenv("GOOGLE_API_KEY", "any")
     monkeypatch.setenv("GOOGLE_GEMINI_BASE_URL", ready["base_url"])
     monkeypatch.setenv("SSL_CERT_FILE", ready["ca_file"])

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from simulators.mind import Call, Mind, Reply, Say, quoted_passage
+from simulators.mind import Call, Mind, Reply, Say, Trouble
 from simulators.script import Script, ScriptError, choose_script, load_scripts, parse_script
+from simulators.text_requests import clips_in, passage_to_speak, reported_clips
 from simulators.wording import MissingValue, fill, holds
 
 GOOD = """
@@ -21,9 +22,9 @@ otherwise: Pardon?
 """
 
 
-def acted(reply: Reply, *results: Mapping[str, Any]) -> list[Say | Call]:
+def acted(reply: Reply, *results: Mapping[str, Any]) -> list[Say | Call | Trouble]:
     """Runs a reply to its end, answering its calls in turn."""
-    steps: list[Say | Call] = []
+    steps: list[Say | Call | Trouble] = []
     answers = iter(results)
     result: Mapping[str, Any] | None = None
     while True:
@@ -146,6 +147,56 @@ def test_text_is_a_quotation_a_rule_or_a_clips_words() -> None:
     assert acted(mind.answer_clip(None, "[speech 2.1 s]")) == [Say(mind.script.otherwise)]
 
 
+@pytest.mark.parametrize(
+    ("text", "passage"),
+    [
+        ('Say exactly this to the caller, and nothing else: "One moment."', "One moment."),
+        ('The caller is on the line. Greet with exactly this: "Hello there."', "Hello there."),
+        ("Read aloud: „Guten Tag.“", "Guten Tag."),
+        ("Please speak this sentence. «Bonjour!»", "Bonjour!"),
+        ('The connection was interrupted. The caller had said: "Yes, please." Answer that now.', None),
+        ('The caller had said: "Yes, please." Tell him the answer.', None),
+        ('He said: "Stop." Now say "Sure."', "Sure."),
+        ('The caller asks: "Say what?"', None),
+    ],
+)
+def test_only_an_order_makes_a_quotation_a_text_to_speak(text: str, passage: str | None) -> None:
+    assert passage_to_speak(text) == passage
+
+
+def test_reported_words_are_answered_as_if_they_were_said_now() -> None:
+    mind = shipped("receptionist", "opening_hours", "book_appointment")
+    text = 'The connection broke. The caller had said: "hi what are your opening hours on monday". Answer that now.'
+    assert reported_clips(text) == ["ask-opening-hours"]
+    assert acted(mind.answer_text(text), {"closed": True}) == [
+        Call("opening_hours", {"day": "monday"}),
+        Say("I am sorry, on Monday we are closed."),
+    ]
+    mind = shipped("anyone")
+    both = 'The caller had said: "The code word is pineapple. What is the code word?" Answer that now.'
+    assert clips_in(both) == ["tell-fact", "ask-fact"]
+    assert acted(mind.answer_text(both)) == [Say("The code word is pineapple.")]
+    unknown = 'The caller had said: "[speech 2.1 s]". Answer that now.'
+    assert acted(mind.answer_text(unknown)) == [Say(mind.script.otherwise)]
+
+
+def test_a_mind_learns_from_a_history_what_it_would_have_learnt_in_it() -> None:
+    mind = shipped("receptionist", "opening_hours", "book_appointment")
+    for text in ("Then Wednesday at eleven, please.", "Gladly. May I have your name, please?", "Is anybody there?"):
+        mind.learn(text)
+    assert mind.variables == {"day": "wednesday", "time": "11:00"}
+    later = mind.copy()
+    assert acted(later.answer_clip("name-alex", ""), {"booked": True})[0] == Call(
+        "book_appointment", {"day": "wednesday", "time": "11:00", "name": "Alex Morgan"}
+    )
+    assert "name" not in mind.variables
+
+
+def test_a_fault_is_a_step() -> None:
+    mind = Mind(parse_script("{name: x, rules: [{hear: hello, fault: goaway, say: Hi}], otherwise: a}"), frozenset())
+    assert acted(mind.answer_clip("hello", "")) == [Trouble("goaway"), Say("Hi")]
+
+
 def test_steps_set_variables_and_branch() -> None:
     script: Script = parse_script(
         """
@@ -181,5 +232,5 @@ def test_wording_tells_missing_from_false() -> None:
 
 
 def test_a_lone_quotation_mark_is_no_quotation() -> None:
-    assert quoted_passage('a 5" pipe') is None
-    assert quoted_passage("plain") is None
+    assert passage_to_speak('Say: a 5" pipe') is None
+    assert passage_to_speak("Say something plain") is None

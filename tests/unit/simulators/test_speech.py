@@ -81,3 +81,10 @@ def test_unknown_words_are_spelled_and_numbers_read() -> None:
 
 def test_a_text_without_words_is_a_short_silence() -> None:
     assert speak("...") == bytes(2 * CLIP_RATE_HZ // 5)
+
+
+def test_other_alphabets_sound_too() -> None:
+    one_letter = len(speak("x"))
+    for text in ("Äü", "Привет", "こんにちは"):
+        assert len(speak(text)) > one_letter
+    assert len(speak("... ?!")) == 24_000 * 2 // 5  # nothing to say: 200 ms

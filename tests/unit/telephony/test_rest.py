@@ -8,7 +8,7 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from telephony.rest import TwilioFailed, TwilioRest
+from telephony.rest import Repeat, TwilioFailed, TwilioRest, open_rest
 
 ACCOUNT = "AC" + "1" * 32
 CALL = '{"sid": "CA1", "status": "completed"}'
@@ -21,6 +21,7 @@ class Answers:
         self.requests: list[tuple[str, str, dict[str, list[str]]]] = []
         self.status = 200
         self.body = CALL
+        self.headers = ""
         self.is_silent = False
 
 
@@ -36,7 +37,8 @@ async def far_end(answers: Answers) -> AsyncGenerator[str]:
             if answers.is_silent:
                 await reader.read()
                 return
-            answer = f"HTTP/1.1 {answers.status} X\r\nContent-Length: {len(answers.body)}\r\nConnection: close\r\n\r\n"
+            length = f"Content-Length: {len(answers.body)}\r\n"
+            answer = f"HTTP/1.1 {answers.status} X\r\n{answers.headers}{length}Connection: close\r\n\r\n"
             writer.write((answer + answers.body).encode())
             await writer.drain()
         finally:
@@ -100,3 +102,56 @@ async def test_nobody_there_is_told() -> None:
     async with TwilioRest(ACCOUNT, "SK1", "s", api_base=gone) as rest:
         with pytest.raises(TwilioFailed, match="cannot be reached"):
             await rest.hang_up("CA1")
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "repeat", "after_secs"),
+    [
+        (401, "", Repeat.NEVER, None),
+        (400, "", Repeat.NEVER, None),
+        (500, "", Repeat.SAFELY, None),
+        (503, "Retry-After: 9\r\n", Repeat.SAFELY, None),
+        (429, "Retry-After: 7\r\n", Repeat.SAFELY, 7.0),
+        (429, "", Repeat.SAFELY, None),
+        (429, "Retry-After: Wed, 21 Oct 2026 07:28:00 GMT\r\n", Repeat.SAFELY, None),
+    ],
+)
+async def test_a_refusal_says_whether_it_may_be_tried_again(
+    status: int, headers: str, repeat: Repeat, after_secs: float | None
+) -> None:
+    answers = Answers()
+    answers.status, answers.headers, answers.body = (
+        status,
+        headers,
+        f'{{"code": 1, "message": "x", "status": {status}}}',
+    )
+    async with far_end(answers) as base, TwilioRest(ACCOUNT, "SK1", "secret", api_base=base) as rest:
+        with pytest.raises(TwilioFailed) as caught:
+            await rest.redirect("CA1", "<Response/>")
+    assert (caught.value.repeat, caught.value.retry_after_secs) == (repeat, after_secs)
+
+
+async def test_a_request_that_may_have_been_carried_out_is_told_from_one_that_was_not() -> None:
+    answers = Answers()
+    answers.is_silent = True
+    async with far_end(answers) as base, TwilioRest(ACCOUNT, "SK1", "s", api_base=base, timeout_secs=0.2) as rest:
+        with pytest.raises(TwilioFailed) as silent:
+            await rest.hang_up("CA1")
+    async with TwilioRest(ACCOUNT, "SK1", "s", api_base=base) as rest:
+        with pytest.raises(TwilioFailed) as refused:
+            await rest.hang_up("CA1")
+    assert (silent.value.repeat, refused.value.repeat) == (Repeat.PERHAPS, Repeat.SAFELY)
+
+
+async def test_the_account_proves_the_credentials() -> None:
+    answers = Answers()
+    answers.body = f'{{"sid": "{ACCOUNT}", "status": "active"}}'
+    async with far_end(answers) as base, open_rest((ACCOUNT, "SK1", "secret"), base) as rest:
+        assert rest is not None
+        assert await rest.check() == "active"
+    assert answers.requests[0][0] == f"GET /2010-04-01/Accounts/{ACCOUNT}.json HTTP/1.1"
+
+
+async def test_without_credentials_there_is_no_client() -> None:
+    async with open_rest(None, None) as rest:
+        assert rest is None

@@ -60,6 +60,29 @@ def test_a_transfer_dials_a_number() -> None:
     assert dial.attrib == {"callerId": "+15551230100", "action": "https://h/next", "method": "POST"}
 
 
+def test_a_sentence_may_go_before_a_transfer() -> None:
+    said, dial = verbs(twiml.transfer("+15551230199", text="Einen Moment.", language="de-DE"))
+    assert (said.tag, said.get("language"), said.text) == ("Say", "de-DE", "Einen Moment.")
+    assert (dial.tag, dial[0].text) == ("Dial", "+15551230199")
+
+
+def test_what_callers_get_when_no_server_answers_asks_nobody() -> None:
+    said, dial = verbs(twiml.fallback("Sorry, one moment.", "en-GB", "+15551230199", "+15551230100"))
+    assert (said.tag, said.get("language"), said.text) == ("Say", "en-GB", "Sorry, one moment.")
+    assert (dial.tag, dial.attrib, dial[0].text) == ("Dial", {"callerId": "+15551230100"}, "+15551230199")
+    assert [verb.tag for verb in verbs(twiml.fallback("Sorry. Goodbye.", "en-GB"))] == ["Say", "Hangup"]
+
+
+def test_a_call_is_held_and_asked_about_again() -> None:
+    pause, redirect = verbs(twiml.hold("https://h/next?a=b&c=d", 5))
+    assert (pause.tag, pause.get("length"), redirect.tag, redirect.text) == (
+        "Pause",
+        "5",
+        "Redirect",
+        "https://h/next?a=b&c=d",
+    )
+
+
 def test_hang_up_and_redirect() -> None:
     assert [verb.tag for verb in verbs(twiml.hang_up())] == ["Hangup"]
     (redirect,) = verbs(twiml.redirect("https://h/a?b=c&d=e"))

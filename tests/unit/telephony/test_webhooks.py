@@ -39,6 +39,7 @@ def test_a_caller_may_have_no_number(caller: str) -> None:
 def test_the_end_of_a_stream_and_of_a_transfer_are_told_apart(outcome: str | None, is_answered: bool | None) -> None:
     form = {"CallSid": ["CA1"], **({"DialCallStatus": [outcome]} if outcome else {})}
     assert parse_stream_over(form) == StreamOver("CA1", is_answered)
+    assert parse_stream_over({**form, "StreamSid": ["MZ1"]}) == StreamOver("CA1", is_answered, "MZ1")
 
 
 @pytest.mark.parametrize(

@@ -75,6 +75,17 @@ async def test_the_end(store: CallStore, writer: LogWriter) -> None:
     assert row.ended_at is not None
 
 
+async def test_the_next_step_is_there_with_the_end(store: CallStore, writer: LogWriter) -> None:
+    log = writer.open("c1")
+    log.next_step({"kind": "apology"})
+    log.next_step({"kind": "transfer", "to": "+15551230111"})
+    log.finish(EndReason.FAILED)
+    assert await log.flush()
+    row = await store.get_call("c1")
+    assert row is not None
+    assert (row.next_step, row.end_reason) == ({"kind": "transfer", "to": "+15551230111"}, "failed")
+
+
 async def test_a_log_opened_again_goes_on(store: CallStore, writer: LogWriter) -> None:
     first = writer.open("c1")
     assert writer.open("c1") is first

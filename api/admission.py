@@ -1,0 +1,123 @@
+"""A phone call's place in this process: kept when it rings, taken when its stream comes, given back when neither."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from api.deps import Services
+from api.patience import database_in_time
+from config.agent import AgentConfig
+from pipelines import script
+from pipelines.failure_step import busy_step
+from storage.errors import DatabaseAway
+from telemetry import metrics
+from telephony import stream_token
+from telephony.media_stream import Start
+from transcripts.call import Call, Direction, EndReason
+from transcripts.models import CallRow
+
+# RFC 6455, section 7.4.1
+UNSUPPORTED, POLICY, INTERNAL, TRY_LATER = 1003, 1008, 1011, 1013
+
+ANNOUNCED = "announced"
+"""The stream's parameter which says that its caller was told of the recording before it began."""
+
+
+class Refused(Exception):
+    """The socket is closed before there is a call on it; the reason is told to the other side and to the log."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        """Take the close code and a reason of at most 123 bytes."""
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
+
+
+class Busy(Refused):
+    """Every slot is taken; `agent` has a sentence for that."""
+
+    def __init__(self, start: Start, call: Call, agent: AgentConfig) -> None:
+        """Take the stream and its call, whose row says busy already, and its agent."""
+        super().__init__(TRY_LATER, "every slot is taken")
+        self.start = start
+        self.call = call
+        self.agent = agent
+
+
+def call_of(row: CallRow) -> Call:
+    """Return the call that a row is about."""
+    return Call(
+        call_id=row.call_id,
+        call_sid=row.call_sid,
+        agent_name=row.agent_name,
+        direction=Direction(row.direction),
+        from_number=row.from_number,
+        to_number=row.to_number,
+        variables=dict(row.variables),
+        started_at=row.created_at,
+    )
+
+
+def reserve(services: Services, row: CallRow, agent: AgentConfig) -> bool:
+    """Keep a slot for a call that rings and have its model connected meanwhile; False when there is no slot.
+
+    Returns at once. A repeated webhook keeps the slot and the connection that the call has. Not collected in time,
+    both are given up by themselves.
+    """
+    is_first = not services.live.is_reserved(row.call_id)
+    if not services.live.reserve(row.call_id, services.answering.forget):
+        return False
+    if is_first and not services.live.holds(row.call_id):
+        call = call_of(row)
+        is_announced = announcement_before(services, call, agent) is not None
+        services.answering.expect(replace(call, is_announced=is_announced), agent)
+    return True
+
+
+def announcement_before(services: Services, call: Call, agent: AgentConfig) -> tuple[str, str] | None:
+    """Return what Twilio's voice has to say of the recording before the stream, with its language; None: nothing."""
+    # A guest runs its own stream, and knows nothing of our sentences.
+    is_guest = services.talks.is_phone_only(agent)
+    return script.announcement_before(agent, call, None if is_guest else services.sentences)
+
+
+def give_up(services: Services, call_id: str) -> None:
+    """Give back the slot of a call that rang and whose stream will not come; one in progress is left alone."""
+    if services.live.is_reserved(call_id):
+        services.live.release(call_id)
+        services.answering.forget(call_id)
+
+
+async def claim(services: Services, start: Start) -> tuple[Call, AgentConfig]:
+    """Return the call that this socket belongs to; it is then live, admitted here, and no other socket can have it."""
+    try:
+        call_id = stream_token.verify(
+            services.token_secret, start.parameters.get("token"), call_sid=start.call_sid, now=services.now()
+        )
+    except stream_token.BadToken as error:
+        raise Refused(POLICY, type(error).__doc__ or "") from error
+    if start.parameters.get("call_id", call_id) != call_id:
+        raise Refused(POLICY, "the token was issued for another call")
+    try:
+        async with database_in_time():
+            row, agent = await _admit(services, start, call_id)
+    except DatabaseAway as error:
+        raise Refused(INTERNAL, "the database is away") from error
+    return replace(call_of(row), is_announced=ANNOUNCED in start.parameters), agent
+
+
+async def _admit(services: Services, start: Start, call_id: str) -> tuple[CallRow, AgentConfig]:
+    row = await services.store.get_call(call_id)
+    # The one transition ringing -> live is what makes a token good for a single socket.
+    if row is None or not await services.store.go_live(call_id, owner=services.instance):
+        raise Refused(POLICY, "the stream's token was used already, or its call is over")
+    agent = services.agents.catalog.by_name(row.agent_name)
+    if agent is None:
+        give_up(services, call_id)
+        await services.store.finish_call(call_id, EndReason.FAILED, ended_at=datetime.now(UTC))
+        raise Refused(INTERNAL, "the agent of this call was removed")
+    if services.live.collect(call_id) is None:
+        await services.store.set_next_step(call_id, busy_step(agent, row.variables).as_json())
+        await services.store.finish_call(call_id, EndReason.REFUSED_BUSY, ended_at=datetime.now(UTC))
+        metrics.REFUSED_TOTAL.inc()
+        raise Busy(start, call_of(row), agent)
+    return row, agent

@@ -1,0 +1,24 @@
+"""A telephone number as agents' files hold it: E.164."""
+
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from config.wording import problem, shown
+
+_E164 = re.compile(r"\+[1-9][0-9]{6,14}")  # ITU-T E.164: at most 15 digits, the country code first
+
+
+def _e164(number: str) -> str:
+    if _E164.fullmatch(number):
+        return number
+    digits = "+" + re.sub(r"[^0-9]", "", number)
+    # Without a plus sign nobody can know whether the country code is there.
+    is_clear = number.strip().startswith("+") and _E164.fullmatch(digits)
+    cure = f'write "{digits}"' if is_clear else 'begin with + and the country code, as in "+15551230100"'
+    raise problem(f"must be a phone number in E.164 form (got {shown(number)})", cure)
+
+
+PhoneNumber = Annotated[str, AfterValidator(_e164), Field(json_schema_extra={"pattern": f"^{_E164.pattern}$"})]
+"""A number in E.164 form; anything else is refused with the nearest right spelling."""

@@ -1,0 +1,78 @@
+"""What the model still owes the caller, kept so that another connection can be asked for it. No I/O."""
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+_MOST_CHARACTERS = 4000
+"""Of one tool's result in a prompt: it is told in words only when its call is lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownResult:
+    """A tool's call and what it returned, in this turn."""
+
+    name: str
+    arguments: dict[str, Any]
+    result: Any
+
+    def in_words(self) -> str:
+        """Say it to a model."""
+        return f"The tool {self.name} with {_as_text(self.arguments)} has returned {_as_text(self.result)}."
+
+
+@dataclass
+class OwedAnswer:
+    """Everything since the model's last whole answer.
+
+    Attributes:
+        asked: What we asked it to do of our own accord.
+        words: What the caller said, as it was transcribed.
+        results: What its tools have returned.
+        spoken: How much of its answer the caller has heard.
+    """
+
+    asked: str = ""
+    words: list[str] = field(default_factory=list[str])
+    results: list[KnownResult] = field(default_factory=list[KnownResult])
+    spoken: str = ""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is owed, as far as is known here."""
+        return not (self.asked or self.words or self.results)
+
+    def clear(self) -> None:
+        """The answer was whole."""
+        self.asked = self.spoken = ""
+        self.words.clear()
+        self.results.clear()
+
+    def find(self, name: str, arguments: dict[str, Any]) -> KnownResult | None:
+        """Return what the same call returned before, in this turn."""
+        return next((known for known in self.results if known.name == name and known.arguments == arguments), None)
+
+    def prompt(self) -> str:
+        """Return what to tell a model that is to give the answer now; empty when nothing is owed."""
+        if self.is_empty:
+            return ""
+        if not (self.words or self.results):
+            return self.asked
+        parts = ["The connection was interrupted."]
+        if self.words:
+            parts.append(f'The caller had said: "{" ".join(self.words)}". Answer that now.')
+        parts += [known.in_words() for known in self.results]
+        if self.results:
+            parts.append("Do not call it again; tell the caller.")
+        if self.spoken.strip():
+            parts.append(f"This much of the answer was heard already: {self.spoken.strip()} -- go on from there.")
+        return " ".join(parts)
+
+
+WAITING_PROMPT = "The caller has spoken and waits for an answer. Answer now, or ask to hear it again."
+"""For a model that fell silent, when nobody knows what it was that the caller said."""
+
+
+def _as_text(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= _MOST_CHARACTERS else f"{text[:_MOST_CHARACTERS]} ..."

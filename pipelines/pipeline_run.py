@@ -1,0 +1,92 @@
+"""One pipeline of a call, from its start until the call ends or another pipeline takes over."""
+
+import asyncio
+
+from loguru import logger
+from pipecat.pipeline.pipeline import Pipeline
+from pipecat.pipeline.worker import PipelineParams, PipelineWorker
+from pipecat.transports.base_transport import BaseTransport
+from pipecat.workers.runner import WorkerRunner
+
+from pipelines.conductor import Conductor
+from pipelines.stages import Assembly
+from pipelines.tools import CallResources
+from transcripts.call import EndReason
+
+_SHUTDOWN_SECS = 5.0
+"""How long a pipeline may take to wind up once the call is over."""
+
+
+class PipelineRun:
+    """Runs what was assembled. `detail` says what went wrong, if anything did."""
+
+    def __init__(self, assembly: Assembly, conductor: Conductor, desk: CallResources) -> None:
+        """Take the stages, who ends the call, and what its tools may reach."""
+        self._assembly = assembly
+        self._conductor = conductor
+        self._desk = desk
+        self._next: asyncio.Future[Assembly] = asyncio.get_running_loop().create_future()
+        self.detail: str | None = None
+
+    def go_on_with(self, assembly: Assembly) -> None:
+        """Leave this pipeline for that one, on the same line."""
+        if not self._next.done():
+            self._next.set_result(assembly)
+
+    async def run(self) -> Assembly | None:
+        """Run until the conductor ends the call (None) or another pipeline is to go on (that one)."""
+        assembly, conductor, call_id = self._assembly, self._conductor, self._desk.call.call_id
+        worker = PipelineWorker(
+            Pipeline(assembly.processors),
+            params=PipelineParams(
+                audio_in_sample_rate=assembly.line.caller_hz,
+                audio_out_sample_rate=assembly.line.agent_hz,
+                enable_usage_metrics=True,
+            ),
+            app_resources=self._desk,
+            # Gemini Live emits no user-turn frames and background speech keeps a dead call alive: the conductor ends.
+            idle_timeout_secs=None,
+            enable_rtvi=False,
+            enable_turn_tracking=False,
+        )
+        runner = WorkerRunner(handle_sigint=False)  # the server owns the signals
+
+        @assembly.transport.event_handler("on_client_disconnected")
+        async def on_client_disconnected(_transport: BaseTransport, _client: object) -> None:  # pyright: ignore[reportUnusedFunction]
+            conductor.end(EndReason.CALLER_HUNG_UP if assembly.line.is_hung_up else EndReason.CONNECTION_LOST)
+
+        await runner.add_workers(worker)
+        running = asyncio.create_task(runner.run(), name=f"pipeline {call_id}")
+        conducting = asyncio.create_task(conductor.wait(), name=f"conductor {call_id}")
+        try:
+            await worker.queue_frames(assembly.opening_frames())
+            if assembly.greeting:
+                assembly.scribe.await_words()
+            await asyncio.wait({running, conducting, self._next}, return_when=asyncio.FIRST_COMPLETED)
+            if self._next.done() and not conducting.done():
+                return self._next.result()
+            if running.done() and not conducting.done():
+                self._tell_end(running)
+            await conducting
+        finally:
+            self._next.cancel()
+            await _wind_up(runner, running, conducting)
+        return None
+
+    def _tell_end(self, running: asyncio.Task[None]) -> None:
+        failure = None if running.cancelled() else running.exception()
+        self.detail = f"{type(failure).__name__}: {failure}" if failure else "the pipeline ended by itself"
+        logger.opt(exception=failure).error("the pipeline of a call ended before the call: {}", self.detail)
+        self._conductor.end(EndReason.FAILED)
+
+
+async def _wind_up(runner: WorkerRunner, running: asyncio.Task[None], conducting: asyncio.Task[EndReason]) -> None:
+    conducting.cancel()
+    if not running.done():
+        await runner.cancel("the call has ended")
+        _, pending = await asyncio.wait({running}, timeout=_SHUTDOWN_SECS)
+        if pending:
+            logger.error("a pipeline did not wind up within {} s and is cut off", _SHUTDOWN_SECS)
+            running.cancel()
+    # One that swallows its cancellation is left behind: the call's row and recording must not wait for it.
+    await asyncio.wait({running, conducting}, timeout=_SHUTDOWN_SECS)

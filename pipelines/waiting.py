@@ -1,0 +1,161 @@
+"""What is done while the caller waits for the model: a filler, a prompt, another connection, and then the ladder."""
+
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import Protocol
+
+from config.agent import Limits
+from config.pipeline import GeminiConnection
+from pipelines.model_failures import ModelFailure, Stalled, sort_failure
+from pipelines.scribe import Scribe
+from pipelines.sentences import SentenceKind
+from telemetry import metrics
+
+_NEXT_STEP_MS = 1200.0
+"""How long the first step has to bring an answer, before the second one is taken."""
+_AGAIN_MS = 5000.0
+"""Quiet between two fillers; a tool may take longer than one sentence covers."""
+_SETTLE_MS = 300.0
+"""A filler is not begun in the very moment in which the agent's last word fades."""
+
+
+class Model(Protocol):
+    """The model, as far as somebody who waits for it may act on it."""
+
+    async def prompt_again(self) -> None:
+        """Tell it what it owes, over the connection there is."""
+        ...
+
+    @property
+    def knows_what_was_said(self) -> bool:
+        """Whether the caller's last words are known, so that it can be told them."""
+        ...
+
+    @property
+    def is_answering(self) -> bool:
+        """Whether an answer is arriving now."""
+        ...
+
+    def reconnect(self) -> None:
+        """Leave its connection for another one."""
+        ...
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether a connection stands."""
+        ...
+
+
+class _Step(Enum):
+    PROMPT = auto()
+    RECONNECT = auto()
+
+
+class Voice(Protocol):
+    """Who speaks without the model."""
+
+    async def announce(self, kind: SentenceKind) -> bool:
+        """Say the agent's sentence of that kind; False when there is no audio for it."""
+        ...
+
+
+@dataclass
+class _Wait:
+    since_ms: float
+    has_filled: bool = False
+    taken: list[_Step] = field(default_factory=list["_Step"])
+
+
+class Waiting:
+    """Watches one call's waits. `tick` is to be called about ten times a second."""
+
+    def __init__(
+        self, scribe: Scribe, announcer: Voice, model: Model, connection: GeminiConnection, limits: Limits
+    ) -> None:
+        """Take what is heard, who speaks without the model, the model, and how long it is waited for."""
+        self._scribe = scribe
+        self._announcer = announcer
+        self._model = model
+        self._stall_ms = connection.stall_secs * 1000.0
+        self._give_up_ms = connection.give_up_secs * 1000.0
+        self._tool_filler_ms = limits.tool_filler_secs * 1000.0
+        self._wait: _Wait | None = None
+        self._filled_ms: float | None = None
+
+    async def tick(self) -> ModelFailure | None:
+        """Do what this moment asks for; returns why the model is given up, when it is."""
+        scribe = self._scribe
+        if scribe.tools_running:
+            self._end_wait()
+            await self._fill_tool_time()
+            return None
+        since_ms = scribe.waiting_since_ms
+        if since_ms is None:
+            self._end_wait()
+            return None
+        if self._wait is None:
+            self._wait = _Wait(since_ms)
+        elif since_ms > self._wait.since_ms and not self._wait.has_filled:
+            self._wait.since_ms = since_ms
+        return await self._watch(self._wait)
+
+    def begin_anew(self) -> None:
+        """Another model has taken over, and gets its own time."""
+        self._wait = None
+        if self._scribe.waiting_since_ms is not None:
+            self._scribe.await_words()
+
+    async def _watch(self, wait: _Wait) -> ModelFailure | None:
+        waited_ms = self._scribe.now_ms - wait.since_ms
+        if waited_ms < self._stall_ms:
+            return None
+        if not wait.has_filled:
+            wait.has_filled = True
+            self._scribe.event("model.stalled", waited_ms=round(waited_ms))
+            await self._say(SentenceKind.FILLER)
+        if self._model.is_answering:
+            return None  # on its way to the line
+        if waited_ms >= self._give_up_ms:
+            self._wait = None
+            metrics.RECOVERIES_TOTAL.labels(kind="stalled", outcome="failed").inc()
+            return sort_failure(Stalled())
+        if not self._model.is_connected:
+            return None  # another connection is being made
+        # Known words are told again first, for that disturbs least. Unknown ones can only be said again, from the
+        # recording, to another connection; a model that then answers nothing is asked, as it may have been a noise.
+        steps = [_Step.PROMPT, _Step.RECONNECT] if self._model.knows_what_was_said else [_Step.RECONNECT, _Step.PROMPT]
+        if not wait.taken:
+            await self._take(steps[0], wait)
+        elif len(wait.taken) == 1 and waited_ms >= self._stall_ms + _NEXT_STEP_MS:
+            left = next(step for step in _Step if step not in wait.taken)
+            await self._take(left, wait)
+        return None
+
+    async def _take(self, step: _Step, wait: _Wait) -> None:
+        wait.taken.append(step)
+        if step is _Step.PROMPT:
+            await self._model.prompt_again()
+        else:
+            self._model.reconnect()
+
+    def _end_wait(self) -> None:
+        wait, self._wait = self._wait, None
+        if wait is not None and wait.has_filled:
+            metrics.RECOVERIES_TOTAL.labels(kind="stalled", outcome="recovered").inc()
+            self._scribe.event("recovery", kind="stalled", outcome="recovered")
+
+    async def _fill_tool_time(self) -> None:
+        scribe = self._scribe
+        began_ms = scribe.tool_since_ms
+        quiet_since_ms = max(began_ms, scribe.line.playout.end_ms, scribe.last_caller_ms)
+        if self._filled_ms is not None and self._filled_ms >= began_ms:
+            due_ms = max(quiet_since_ms, self._filled_ms) + _AGAIN_MS
+        else:
+            due_ms = max(began_ms + self._tool_filler_ms, quiet_since_ms + _SETTLE_MS)
+        if scribe.now_ms >= due_ms and not scribe.caller.is_speaking and scribe.is_agent_idle:
+            self._filled_ms = scribe.now_ms
+            await self._say(SentenceKind.TOOL_FILLER)
+
+    async def _say(self, kind: SentenceKind) -> None:
+        if not await self._announcer.announce(kind):
+            self._scribe.event("agent.has_no_sound", kind=kind.value)

@@ -1,0 +1,171 @@
+"""What a process could not write before its end: kept in the data folder, and written by the next one that can.
+
+`<data folder>/log-backlog/<process>.jsonl` has one entry a line, in the order in which things were told. A file gets
+its name once it is complete, and is removed once all of it is in the database.
+"""
+
+import asyncio
+import fcntl
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from loguru import logger
+from pydantic import TypeAdapter, ValidationError
+
+from storage.engine import dump_json
+from telemetry import metrics
+from transcripts.entries import Entry, EventEntry, FinishEntry, NextStepEntry, RecordingEntry, TurnEntry
+from transcripts.store import CallStore
+from transcripts.writing import write_entries
+
+_BATCH = 200
+_KINDS: dict[str, TypeAdapter[Entry]] = {
+    "turn": TypeAdapter(TurnEntry),
+    "event": TypeAdapter(EventEntry),
+    "recording": TypeAdapter(RecordingEntry),
+    "next_step": TypeAdapter(NextStepEntry),
+    "finish": TypeAdapter(FinishEntry),
+}
+_KIND_OF: dict[type[Entry], str] = {
+    TurnEntry: "turn",
+    EventEntry: "event",
+    RecordingEntry: "recording",
+    NextStepEntry: "next_step",
+    FinishEntry: "finish",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingEntry:
+    """An entry that is not in the database.
+
+    `is_placed`: its place counts from the call's beginning; else from the first place that is free in the database.
+    """
+
+    entry: Entry
+    is_placed: bool
+
+
+class Backlog:
+    """The files of all processes that share a data folder.
+
+    Args:
+        folder: where they are; it is made when there is something to keep.
+        name: this process's own name.
+        store: where everything belongs.
+    """
+
+    def __init__(self, folder: Path, name: str, store: CallStore) -> None:
+        self._folder = folder
+        self._name = name
+        self._store = store
+
+    async def keep(self, entries: Sequence[WaitingEntry]) -> int:
+        """Keep entries for the next process; to be called once, at the end. Returns how many. Raises OSError."""
+        lines = [line for line in map(_encode, entries) if line is not None]
+        await asyncio.to_thread(self._write, self._folder / f"{self._name}.jsonl", lines)
+        return len(lines)
+
+    async def take_in(self) -> int:
+        """Write what ended processes have kept, in order, and remove their files. Returns how many entries that were.
+
+        Nothing happens while another process is at it.
+
+        Raises:
+            DatabaseAway: the database does not answer; the files stay.
+            OSError: the folder cannot be read or changed.
+        """
+        if not await asyncio.to_thread(self._list):
+            return 0
+        lock = await asyncio.to_thread(_lock, self._folder)
+        if lock is None:
+            return 0
+        try:
+            # Listed again: another process may have taken them in until a moment ago.
+            return sum([await self._take_in_file(file) for file in await asyncio.to_thread(self._list)])
+        finally:
+            os.close(lock)
+
+    async def _take_in_file(self, file: Path) -> int:
+        waiting, bad_lines = _decode(await asyncio.to_thread(file.read_text, encoding="utf-8"))
+        if any(not each.is_placed for each in waiting):
+            waiting = await self._place(waiting)
+            # Written down at once: should this process end in the middle, the next one must find the same places.
+            await asyncio.to_thread(self._write, file, [line for line in map(_encode, waiting) if line is not None])
+        for first in range(0, len(waiting), _BATCH):
+            await write_entries(self._store, [each.entry for each in waiting[first : first + _BATCH]])
+        if bad_lines:
+            logger.bind(file=file.name, lines=bad_lines).error("log entries that waited in a file cannot be read")
+            await asyncio.to_thread(file.rename, file.with_suffix(".unreadable"))
+        else:
+            await asyncio.to_thread(file.unlink)
+        metrics.RECOVERIES_TOTAL.labels(kind="log_backlog", outcome="written").inc()
+        logger.bind(entries=len(waiting), file=file.name).info("log entries of an ended process were written")
+        return len(waiting)
+
+    async def _place(self, waiting: list[WaitingEntry]) -> list[WaitingEntry]:
+        places = await self._store.find_places(list({each.entry.call_id for each in waiting if not each.is_placed}))
+        placed: list[WaitingEntry] = []
+        for each in waiting:
+            entry = each.entry
+            if not each.is_placed and isinstance(entry, TurnEntry):
+                entry = replace(entry, position=entry.position + places[entry.call_id].position)
+            elif not each.is_placed and isinstance(entry, EventEntry):
+                entry = replace(entry, seq=entry.seq + places[entry.call_id].seq)
+            placed.append(WaitingEntry(entry, is_placed=True))
+        return placed
+
+    def _list(self) -> list[Path]:
+        return sorted(self._folder.glob("*.jsonl"))
+
+    def _write(self, file: Path, lines: list[str]) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        part = file.with_suffix(".part")
+        with part.open("w", encoding="utf-8") as out:
+            out.writelines(f"{line}\n" for line in lines)
+            out.flush()
+            os.fsync(out.fileno())
+        part.rename(file)
+
+
+def _lock(folder: Path) -> int | None:
+    """Lock the folder until the returned file is closed; None when another process has it."""
+    directory = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(directory)
+        return None
+    return directory
+
+
+def _encode(waiting: WaitingEntry) -> str | None:
+    entry = waiting.entry
+    line: dict[str, Any] = {"kind": _KIND_OF[type(entry)], "is_placed": waiting.is_placed}
+    try:
+        return dump_json({**line, "entry": asdict(entry)})
+    except (ValueError, RecursionError, TypeError) as error:
+        # The database would refuse it as well: a bot's event data that points to itself, for example.
+        metrics.LOG_REFUSED_TOTAL.inc()
+        logger.bind(call_id=entry.call_id, entry=type(entry).__name__, problem=type(error).__name__).error(
+            "a log entry cannot be kept in a file; it is left out"
+        )
+        return None
+
+
+def _decode(text: str) -> tuple[list[WaitingEntry], int]:
+    """Return the entries of a file, and how many lines are none."""
+    waiting: list[WaitingEntry] = []
+    bad_lines = 0
+    for line in text.splitlines():
+        try:
+            read = json.loads(line)
+            entry = _KINDS[read["kind"]].validate_python(read["entry"])
+            waiting.append(WaitingEntry(entry, bool(read["is_placed"])))
+        except (ValueError, KeyError, TypeError, ValidationError):
+            bad_lines += 1
+    return waiting, bad_lines
