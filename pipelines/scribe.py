@@ -156,14 +156,15 @@ class Scribe:
 
     def agent_cut(self, at_ms: float) -> None:
         """The caller interrupted: what was not heard is not written."""
-        was_open = self.agent.is_open
+        was_open, was_heard = self.agent.is_open, not self.agent.is_unheard
         self._model_end_ms = min(self._model_end_ms, at_ms)
         self._is_announcement = False
         self._complete_what_fell_silent(at_ms, self.now_ms)
         is_broken_off = was_open and not self.agent.is_complete
         turn = self.agent.cut(at_ms)
         if is_broken_off or (turn is not None and turn.interrupted):
-            self.event("agent.interrupted", at_ms=at_ms)
+            if was_heard:  # words of which nothing was sent yet were interrupted for nobody
+                self.event("agent.interrupted", at_ms=at_ms)
             if self.caller.is_speaking or self.now_ms - self.last_caller_ms <= _CUT_LATE_MS:
                 self.broken_off_ms = self.now_ms
             else:
