@@ -35,7 +35,10 @@ SAID = {
 
 @pytest.mark.parametrize(
     ("rollovers", "limit_secs"),
-    [(2, 5.0), pytest.param(20, 7.0, marks=[pytest.mark.soak, pytest.mark.timeout(400)])],
+    [
+        pytest.param(2, 5.0, marks=pytest.mark.soak),
+        pytest.param(20, 7.0, marks=[pytest.mark.soak, pytest.mark.timeout(400)]),
+    ],
 )
 @pytest.mark.parametrize("is_refused", [False, True], ids=["resumed", "seeded"])
 async def test_the_conversation_goes_on_over_many_connections(make_house, rollovers, limit_secs, is_refused):

@@ -112,6 +112,7 @@ async def test_a_call_that_winds_up_here_is_waited_for(line: Line) -> None:
     assert await line.ended() == "bot_ended"
 
 
+@pytest.mark.soak
 async def test_a_stream_that_twilio_says_is_over_ends_the_call_that_did_not_notice(line: Line) -> None:
     given = await line.ring()
     async with line.open_stream() as stream:
