@@ -145,6 +145,7 @@ class Rescue:
         attempts, doubts, wait_secs = 0, 0, _FIRST_RETRY_SECS
         while not stranded.was_heard_of:
             attempts += 1
+            asked_secs = asyncio.get_running_loop().time()
             try:
                 if await rest.has_other_leg(stranded.call_sid):
                     # Static TwiML at the number's fallback URL has put the caller through: nothing may cut that off.
@@ -153,8 +154,10 @@ class Rescue:
                 is_there = await rest.redirect(stranded.call_sid, twiml)
             except TwilioFailed as error:
                 doubts += error.repeat is Repeat.PERHAPS
-                pause_secs = max(wait_secs, error.retry_after_secs or 0.0)
-                left_secs = self._limit_secs - (asyncio.get_running_loop().time() - began_secs)
+                now_secs = asyncio.get_running_loop().time()
+                # Counted from the request: while it had no answer the caller has waited already.
+                pause_secs = max(wait_secs - (now_secs - asked_secs), error.retry_after_secs or 0.0)
+                left_secs = self._limit_secs - (now_secs - began_secs)
                 # A request that may have been carried out is repeated once: the sentence then begins again, no more.
                 if error.repeat is Repeat.NEVER or doubts > 1 or pause_secs > left_secs:
                     self._note(stranded, "failed", attempts, problem=str(error))

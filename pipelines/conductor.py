@@ -36,7 +36,7 @@ _LAST_CHANCE_MS = 3000.0
 """Whoever is speaking when the server is about to stop has this long to come to the end of his sentence."""
 _NO_SOUND_MS = 10_000.0
 """A telephone line carries sound all the time, silent or not; one that carries none for so long is dead."""
-_PROBE_AFTER_MS, _PROBE_MS = 2200.0, 1000.0
+_PROBE_AFTER_MS, _PROBE_MS = 2100.0, 900.0
 """After so long without sound the far end is asked for a sign of life; without one the way there is dead."""
 
 Say = Callable[[str], Awaitable[bool]]

@@ -72,6 +72,7 @@ class GeminiLive(GeminiLiveLLMService):
         self._is_generated = False
         self._has_spoken = False
         self._resumable_ms = self._lost_ms = self._voice_ms = 0.0
+        self._is_told = True
         self._said_last = ""
         self._is_recovering = False
         self._spoken_since_ms = self._spoken_ms = 0.0
@@ -170,6 +171,7 @@ class GeminiLive(GeminiLiveLLMService):
         self._scribe.event("model.ready", beginning=beginning.value, took_ms=took_ms)
         if beginning is not Beginning.NEW:
             self._is_recovering = True
+            self._is_told = False
             metrics.RECOVERIES_TOTAL.labels(kind=cause.value, outcome="recovered").inc()
             self._scribe.event("recovery", kind=cause.value, outcome="recovered", beginning=beginning.value)
 
@@ -205,8 +207,9 @@ class GeminiLive(GeminiLiveLLMService):
         self._scribe.event("model.go_away", time_left_ms=round(time_left_secs * 1000))
 
     def link_resumable(self) -> None:
-        """What is said from now on is not in the handle."""
-        self._resumable_ms = self._scribe.now_ms
+        """What is said from now on is not in the handle; nor is, in a connection's first ones, what it is told first."""
+        if self._is_told:
+            self._resumable_ms = self._scribe.now_ms
 
     def link_malformed(self, count: int) -> None:
         """Told once for each row of them."""
@@ -241,6 +244,8 @@ class GeminiLive(GeminiLiveLLMService):
 
     def resumption(self, beginning: Beginning) -> Resumption:
         """Say again what was not heard to its end; else ask for what is owed."""
+        if beginning is Beginning.SEEDED:
+            self._resumable_ms = -1.0  # no handle has any of it yet
         since_ms = self._scribe.caller.unheard_since_ms(self._scribe.now_ms)
         if since_ms is not None:
             self._scribe.caller.forget_words()
@@ -285,6 +290,7 @@ class GeminiLive(GeminiLiveLLMService):
         if content.interrupted:
             self._note_interruption()
         if content.turn_complete or content.interrupted:
+            self._is_told = True
             if self._has_spoken and not content.interrupted:
                 self._owed.clear()
             self._has_spoken = self._is_generated = False

@@ -36,7 +36,7 @@ SAID = {
 @pytest.mark.parametrize(
     ("rollovers", "limit_secs"),
     [
-        pytest.param(2, 5.0, marks=pytest.mark.soak),
+        (2, 5.0),
         pytest.param(20, 7.0, marks=[pytest.mark.soak, pytest.mark.timeout(400)]),
     ],
 )
@@ -69,6 +69,25 @@ async def test_the_conversation_goes_on_over_many_connections(make_house, rollov
     results = [result.call_id for talk in house.gemini.talks for result in talk.tool_results]
     assert len(results) == len(set(results)) == spoken.count("ask-sunday")
     assert all(result.is_expected for talk in house.gemini.talks for result in talk.tool_results)
+
+
+async def test_what_a_new_connection_was_told_is_told_again_when_it_ends_before_it_answers(make_house):
+    """The handle that a connection gives out when it is set up does not stand for what it is told after that."""
+    house = await make_house(
+        agents={"front-desk": {"greeting": ""}}, gemini={"scripts": [parse_script(SCRIPT, source="remembers")]}
+    )
+    call = await house.dial_quietly()
+    await ask(house, call, "tell-fact")
+    house.gemini.arm("resume-refused", code=1007)
+    for connections in (2, 3):
+        await house.gemini.conversations[-1].close(1011)
+        async with asyncio.timeout(10):
+            while len(await ready(house, call)) < connections:  # noqa: ASYNC110 - a database has no event to wait for
+                await asyncio.sleep(0.05)
+    await ask(house, call, "ask-fact")
+    await call.hang_up()
+    assert [event.data["beginning"] for event in await ready(house, call)] == ["new", "seeded", "resumed"]
+    assert (await house.turns(call))[-1].text == "The code word is pineapple."
 
 
 async def ready(house, call):
