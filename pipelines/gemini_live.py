@@ -207,7 +207,7 @@ class GeminiLive(GeminiLiveLLMService):
         self._scribe.event("model.go_away", time_left_ms=round(time_left_secs * 1000))
 
     def link_resumable(self) -> None:
-        """What is said from now on is not in the handle; nor is, in a connection's first ones, what it is told first."""
+        """What is said from now on is not in the handle, nor, in a connection's first ones, what it is told first."""
         if self._is_told:
             self._resumable_ms = self._scribe.now_ms
 
