@@ -14,7 +14,8 @@ from google.genai.types import (
     Part,
 )
 from loguru import logger
-from pipecat.frames.frames import InputAudioRawFrame, LLMFullResponseEndFrame, TTSStoppedFrame
+from pipecat.frames.frames import Frame, InputAudioRawFrame, LLMFullResponseEndFrame, TTSStoppedFrame
+from pipecat.processors.frame_processor import FrameDirection
 from pipecat.services.google.gemini_live.llm import GeminiLiveLLMService
 
 from pipelines.gemini_setup import declare_tools
@@ -66,6 +67,8 @@ class GeminiLive(GeminiLiveLLMService):
     ) -> None:
         """Take the link, the tools, what the model is asked for first (empty: it listens), and whom to tell."""
         self.model_link = link
+        self.passes_audio_on = True
+        """Whether the caller's audio goes on through the pipeline, for a stage that reads it behind the model."""
         self._scribe = scribe
         self._on_failed = on_failed
         self._owed = OwedAnswer(asked=opening)
@@ -119,6 +122,11 @@ class GeminiLive(GeminiLiveLLMService):
     async def _send_user_audio(self, frame: InputAudioRawFrame) -> None:
         if not self._audio_input_paused and self._ready_for_realtime_input:
             self.model_link.send_audio(Audio(frame.audio, frame.sample_rate, heard_until_ms(frame)))
+
+    async def push_frame(self, frame: Frame, direction: FrameDirection = FrameDirection.DOWNSTREAM) -> None:
+        """Push everything on, but for audio of the caller that nobody reads any more."""
+        if self.passes_audio_on or not isinstance(frame, InputAudioRawFrame):
+            await super().push_frame(frame, direction)
 
     async def _send_user_text(self, text: str) -> None:
         self._owed.asked = text

@@ -58,6 +58,8 @@ class AgentTap(BaseOutputTransport):
     """Tells of the agent's audio and words as they are sent."""
 
     line: CallLine
+    passes_audio_on = True
+    """Whether the agent's audio goes on through the pipeline when it was sent, for a stage behind the output."""
     _is_cutting = False
 
     async def write_audio_frame(self, frame: OutputAudioRawFrame) -> bool:
@@ -87,6 +89,8 @@ class AgentTap(BaseOutputTransport):
             elif isinstance(frame, BotStoppedSpeakingFrame) and not self._is_cutting:
                 # While an interruption is dealt with, this frame says that speech was broken off, not that it is whole.
                 await self.finish_utterance()
+            elif not self.passes_audio_on and isinstance(frame, OutputAudioRawFrame):
+                return
         await super().push_frame(frame, direction)
 
     def drop_unsent(self) -> None:

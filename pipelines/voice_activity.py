@@ -11,7 +11,7 @@ lend_environment({"ORT_DISABLE_TELEMETRY": "1"})
 
 # ruff: noqa: E402
 from pipecat.audio.vad.silero import SileroOnnxModel, SileroVADAnalyzer
-from pipecat.audio.vad.vad_analyzer import VADParams
+from pipecat.audio.vad.vad_analyzer import VADParams, VADState
 from pipecat.frames.frames import (
     Frame,
     InputAudioRawFrame,
@@ -19,15 +19,22 @@ from pipecat.frames.frames import (
     VADUserStoppedSpeakingFrame,
 )
 from pipecat.processors.audio.vad_processor import VADProcessor
-from pipecat.processors.frame_processor import FrameDirection
+from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
 from pipelines.line import heard_until_ms
 from pipelines.scribe import Scribe
 
 
+class _InlineAnalyzer(SileroVADAnalyzer):
+    """Pipecat's analyzer without its thread: a window takes a quarter of a millisecond, the way there as long again."""
+
+    async def analyze_audio(self, buffer: bytes) -> VADState:
+        return self._run_analyzer(buffer)
+
+
 @functools.cache
 def _loaded() -> SileroVADAnalyzer:
-    return SileroVADAnalyzer()
+    return _InlineAnalyzer()
 
 
 def load_voice_model() -> None:
@@ -39,7 +46,7 @@ def make_analyzer(params: VADParams) -> SileroVADAnalyzer:
     """An analyzer with its own state over the process's one ONNX session (sessions are safe to share, states not)."""
     shared = _loaded()
     analyzer = copy.copy(shared)
-    # VADAnalyzer.__init__ only sets up plain state and a one-thread executor: run it anew for this call.
+    # VADAnalyzer.__init__ only sets up plain state and an executor, which starts no thread: run it anew for this call.
     super(SileroVADAnalyzer, analyzer).__init__(params=params)
     model = copy.copy(shared._model)  # pyright: ignore[reportPrivateUsage]
     SileroOnnxModel.reset_states(model)
@@ -68,7 +75,9 @@ class VoiceActivity(VADProcessor):
             stop_secs=settings.stop_secs,
             min_volume=settings.min_volume,
         )
-        super().__init__(vad_analyzer=make_analyzer(params))
+        super().__init__(vad_analyzer=make_analyzer(params), enable_direct_mode=True)
+        self.audio_reader: FrameProcessor | None = None
+        """Who reads the caller's audio next; None: whoever comes next in the pipeline."""
         self._settings = settings
         self._scribe = scribe
         self._heard_ms = 0.0
@@ -79,6 +88,13 @@ class VoiceActivity(VADProcessor):
         if isinstance(frame, InputAudioRawFrame):
             self._heard_ms = heard_until_ms(frame)
         await super().process_frame(frame, direction)
+
+    async def push_frame(self, frame: Frame, direction: FrameDirection = FrameDirection.DOWNSTREAM) -> None:
+        """Hand audio to its reader, past those who would only pass it on, and everything else to the next in line."""
+        if self.audio_reader is not None and isinstance(frame, InputAudioRawFrame):
+            await self.audio_reader.queue_frame(frame, direction)
+        else:
+            await super().push_frame(frame, direction)
 
     async def broadcast_frame(self, frame_cls: type[Frame], **kwargs: object) -> None:
         """Tell the scribe of starts and stops on their way into the pipeline."""

@@ -224,7 +224,7 @@ def _checked_text(value: object, path: str) -> str:
     if not isinstance(value, str):
         raise MalformedMessage(f"{path}: text is missing")
     # JSON may smuggle in half a surrogate pair or a NUL; neither can be written to a log or a database later.
-    if "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
+    if "\0" in value or not (value.isascii() or not any("\ud800" <= char <= "\udfff" for char in value)):
         raise MalformedMessage(f"{path}: not printable text")
     return value
 

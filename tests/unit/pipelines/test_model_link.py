@@ -3,9 +3,10 @@
 import asyncio
 
 import pytest
-from google.genai.types import FunctionResponse
+from google.genai.types import Blob, FunctionResponse
 
 from pipelines.link_listener import Beginning, Cause, Resumption
+from pipelines.outbox import Audio
 from tests.unit.pipelines.wire_model import (
     NEVER_SAID_MS,
     Line,
@@ -66,6 +67,19 @@ async def test_everything_arrives_in_order(tmp_path):
         assert line.numbers == [0, 1]
         assert (line.contents, line.texts, line.results) == ([(["Greet."], True)], [" "], ["1"])
         assert (told.ready, line.handle) == ([(Beginning.NEW, Cause.CONNECT)], None)
+        await link.close()
+
+
+async def test_audio_goes_out_in_the_very_words_of_the_sdk(tmp_path):
+    pcm = bytes(range(256)) * 2  # every letter of base64 is in it
+    async with wire_model(tmp_path, keep) as model:
+        link = await opened(model, Told())
+        link.send_audio(Audio(pcm, 8000, 32.0))
+        async with model.client.aio.live.connect(model="models/any") as session:
+            await session.send_realtime_input(audio=Blob(data=pcm, mime_type="audio/pcm;rate=8000"))
+            await until(lambda: len(model.lines) == 2 and model.lines[0].got and model.lines[1].got)
+        ours, theirs = model.lines
+        assert ours.got == theirs.got
         await link.close()
 
 
