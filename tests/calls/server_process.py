@@ -27,8 +27,6 @@ from transcripts.store import CallStore
 FRONT_DESK = "+15551230100"
 # Nobody is asked whether he is still there while a test waits for a server.
 _PATIENT = {"silence_ask_secs": 100, "silence_hangup_secs": 200}
-# Twenty calls with Silero, their callers and their model are too much for two cores: they have the model's ears alone.
-_WITHOUT_SILERO = ["transport.input", "user_turns", "gemini_live", "transport.output", "recorder", "transcript"]
 # Twenty callers who all begin in one second are a measure of the machine and not of the server.
 _APART_SECS = 0.3
 READY = re.compile(r"Trunkline is ready on (http://\S+)\. ")
@@ -178,20 +176,14 @@ async def _stop(process: asyncio.subprocess.Process) -> None:
 
 
 @asynccontextmanager
-async def open_street(
-    folder: Path, database_url: str | None = None, *, is_crowded: bool = False
-) -> AsyncGenerator[Street]:
-    """Open the far ends and the database; servers are started by `Street.serve`.
-
-    `is_crowded`: there will be so many calls that each must cost the machine less than usual.
-    """
+async def open_street(folder: Path, database_url: str | None = None) -> AsyncGenerator[Street]:
+    """Open the far ends and the database; servers are started by `Street.serve`."""
     url = database_url or f"sqlite+aiosqlite:///{folder}/data/trunkline.db"
     async with AsyncExitStack() as closing:
         base_url, ca_file = await _start_gemini(folder, closing)
         twilio = await closing.enter_async_context(TwilioSimulator())
         agents_dir = folder / "agents"
-        front_desk = {"greeting": "", "limits": _PATIENT} | ({"pipeline": _WITHOUT_SILERO} if is_crowded else {})
-        await asyncio.to_thread(write_agents, agents_dir, {"front-desk": front_desk})
+        await asyncio.to_thread(write_agents, agents_dir, {"front-desk": {"greeting": "", "limits": _PATIENT}})
         database = Database(url)
         await database.connect(wait_secs=10)
         closing.push_async_callback(database.close)

@@ -44,7 +44,7 @@ def last_sound_ms(pcm: np.ndarray) -> float:
 async def test_a_killed_server_leaves_the_truth_behind(count: int, kind: str, tmp_path: Path) -> None:
     url = await asyncio.to_thread(lambda: shared_postgres().create_database()) if kind == "postgresql" else None
     settings = {} if url is None else {"database_url": url}
-    async with open_street(tmp_path, url, is_crowded=count > 5) as street:
+    async with open_street(tmp_path, url) as street:
         other, *doomed = await asyncio.gather(*(street.serve(**settings) for _ in range(1 + -(-count // 5))))
         safe, *calls = await street.talk_to(other, *[doomed[number % len(doomed)] for number in range(count)])
         speaking, listening = calls[: count // 2], calls[count // 2 :]

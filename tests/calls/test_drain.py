@@ -55,7 +55,7 @@ async def is_busy(street: Street, server: Server) -> None:
 
 @pytest.mark.parametrize("count", [5, pytest.param(20, marks=pytest.mark.soak)])
 async def test_a_server_that_is_told_to_stop_cuts_nobody_off(count: int, tmp_path: Path) -> None:
-    async with open_street(tmp_path, is_crowded=count > 5) as street:
+    async with open_street(tmp_path) as street:
         # Five calls a process: one event loop of a small machine has no more in it while it is measured.
         servers = await asyncio.gather(*(street.serve(drain_secs=1.0 + count) for _ in range(count // 5)))
         calls = await street.talk_to(*servers * 5)
