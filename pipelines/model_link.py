@@ -1,11 +1,9 @@
 """A call's link to the model: one conversation, over as many connections as it takes."""
 
 import asyncio
-import base64
 import random
 import time
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
 from typing import cast
 
 from google.genai import Client
@@ -13,12 +11,12 @@ from google.genai.errors import APIError
 from google.genai.live import AsyncSession
 from google.genai.types import Blob, Content, FunctionResponse, LiveServerMessage
 from loguru import logger
-from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
-from pipelines.gemini_setup import LiveSetup, model_path
+from pipelines.gemini_setup import LiveSetup
 from pipelines.link_listener import Beginning, Cause, LinkListener
-from pipelines.model_failures import FailureKind, ModelFailure, NotReady, sort_failure
+from pipelines.model_connection import ModelConnection
+from pipelines.model_failures import FailureKind, ModelFailure, sort_failure
 from pipelines.outbox import Audio, Contents, Item, Outbox, Text, ToolResult
 
 _FIRST_RETRY_SECS, _LAST_RETRY_SECS = 0.15, 4.0
@@ -58,7 +56,7 @@ class ModelLink:
         self._is_handle_fresh = False
         self._generation = 0
         self._call_generations: dict[str, int] = {}
-        self._session: AsyncSession | None = None
+        self._connection: ModelConnection | None = None
         self._is_open = False
         self._has_begun = False
         self._leave: asyncio.Future[Cause] | None = None
@@ -79,7 +77,7 @@ class ModelLink:
     @property
     def is_up(self) -> bool:
         """Whether a connection stands."""
-        return self._session is not None
+        return self._connection is not None
 
     def open(self) -> None:
         """Begin to connect. Does nothing the second time."""
@@ -97,7 +95,7 @@ class ModelLink:
             listener.link_failed(Cause.CONNECT, self.failure)
 
     async def close(self) -> None:
-        """End it. Returns within about a second, also when the other side does not answer."""
+        """End it. Returns within a few seconds, also when the other side takes nothing any more."""
         self._is_open = False
         task, self._task = self._task, None
         if task is not None and task is not asyncio.current_task():
@@ -167,9 +165,9 @@ class ModelLink:
         try:
             while self._is_open:
                 self._news.clear()
-                handle, stack = self._handle, AsyncExitStack()
+                handle, connection = self._handle, ModelConnection()
                 try:
-                    session, beginning = await self._connect(stack, handle)
+                    beginning = await self._connect(connection, handle)
                 except Exception as error:
                     if not self._news.is_set():
                         failure = sort_failure(error)
@@ -182,7 +180,7 @@ class ModelLink:
                     if self._news.is_set():
                         cause, since = self._begin_anew()
                     continue
-                cause, failure, has_lasted = await self._hold(stack, session, beginning, cause, since)
+                cause, failure, has_lasted = await self._hold(connection, beginning, cause, since)
                 if self._news.is_set():
                     cause, since = self._begin_anew()
                 elif has_lasted or cause not in (Cause.DROPPED, Cause.HANDOVER):
@@ -216,54 +214,47 @@ class ModelLink:
         await _wait_for(self._hurry, secs * random.uniform(0.7, 1.3))
 
     async def _hold(
-        self, stack: AsyncExitStack, session: AsyncSession, beginning: Beginning, cause: Cause, since: float
+        self, connection: ModelConnection, beginning: Beginning, cause: Cause, since: float
     ) -> tuple[Cause, ModelFailure | None, bool]:
         """Hold the conversation over a connection; returns why it is over, and whether it lasted for a while."""
         ready_at, failure = time.monotonic(), None
         try:
             await self._attached.wait()
             if not self._news.is_set():  # else it is a connection to the model before
-                cause, failure = await self._serve(session, beginning, cause, time.monotonic() - since)
+                cause, failure = await self._serve(connection, beginning, cause, time.monotonic() - since)
         finally:
-            self._session = None
-            leaving = self._leave_behind(stack)
+            self._connection = None
+            leaving = self._leave_behind(connection)
         has_lasted = time.monotonic() - ready_at >= _SHORT_LIFE_SECS
         await asyncio.wait({leaving}, timeout=_LEAVE_SECS)
         return cause, failure, has_lasted
 
-    async def _connect(self, stack: AsyncExitStack, handle: str | None) -> tuple[AsyncSession, Beginning]:
+    async def _connect(self, connection: ModelConnection, handle: str | None) -> Beginning:
         listener = self._listener
         history = listener.history() if listener is not None and handle is None and self._has_begun else ()
         # A peer that has gone also lets a closing wait, which must not count against the next attempt.
-        attempt = asyncio.create_task(self._enter(stack, handle, history), name="model link connecting")
+        attempt = asyncio.create_task(self._enter(connection, handle, history), name="model link connecting")
         news = asyncio.create_task(self._news.wait(), name="model link news")
         try:
             deadline_secs = self.setup.settings.connection.ready_secs
             await asyncio.wait({attempt, news}, timeout=deadline_secs, return_when=asyncio.FIRST_COMPLETED)
             if not attempt.done():
                 raise TimeoutError
-            session = attempt.result()
+            attempt.result()
         except BaseException:
-            self._leave_behind(stack, attempt)
+            self._leave_behind(connection, attempt)
             raise
         finally:
             news.cancel()
         if handle is not None:
-            return session, Beginning.RESUMED
+            return Beginning.RESUMED
         self._generation += 1
-        return session, Beginning.SEEDED if self._has_begun else Beginning.NEW
+        return Beginning.SEEDED if self._has_begun else Beginning.NEW
 
-    async def _enter(self, stack: AsyncExitStack, handle: str | None, history: Sequence[Content]) -> AsyncSession:
+    async def _enter(self, connection: ModelConnection, handle: str | None, history: Sequence[Content]) -> None:
         begins = not self._has_begun and self.begins_with_content
         config = self.setup.config(handle=handle, has_history=bool(history) or begins)
-        session = await stack.enter_async_context(
-            self._client.aio.live.connect(model=model_path(self.setup.settings.model), config=config)
-        )
-        if session.setup_complete is None:
-            raise NotReady
-        if history:
-            await session.send_client_content(turns=list(history), turn_complete=True)
-        return session
+        await connection.open(self._client, self.setup.settings.model, config, history)
 
     def _is_final(self, failure: ModelFailure, since: float) -> bool:
         is_hopeless = failure.kind is not FailureKind.TRY_AGAIN
@@ -283,10 +274,10 @@ class ModelLink:
             self._listener.link_attempt_failed(failure)
 
     def _leave_behind(
-        self, stack: AsyncExitStack, attempt: asyncio.Task[AsyncSession] | None = None
+        self, connection: ModelConnection, attempt: asyncio.Task[None] | None = None
     ) -> asyncio.Task[None]:
         """Close a connection, or give up an attempt at one, without waiting for the other side."""
-        leaving = asyncio.create_task(_close(stack, attempt), name="model link leaving")
+        leaving = asyncio.create_task(_close(connection, attempt), name="model link leaving")
         self._leaving.add(leaving)
         leaving.add_done_callback(self._leaving.discard)
         return leaving
@@ -294,7 +285,7 @@ class ModelLink:
     # ---- one connection ----
 
     async def _serve(
-        self, session: AsyncSession, beginning: Beginning, cause: Cause, took_secs: float
+        self, connection: ModelConnection, beginning: Beginning, cause: Cause, took_secs: float
     ) -> tuple[Cause, ModelFailure | None]:
         """Hold the conversation over this connection; returns why it is over."""
         listener = self._listener
@@ -306,15 +297,15 @@ class ModelLink:
         self._has_begun = True
         self.connected_model = self.setup.settings.model
         self._go_on(listener, beginning)
-        self._session = session
+        self._connection = connection
         listener.link_ready(beginning, cause, took_secs)
-        receiving = asyncio.create_task(self._receive(session, listener), name="model link receiving")
-        sending = asyncio.create_task(self._send(session), name="model link sending")
+        receiving = asyncio.create_task(self._receive(connection.session, listener), name="model link receiving")
+        sending = asyncio.create_task(self._send(connection), name="model link sending")
         try:
             over, failure = await self._wait_for_end(receiving, leave, listener)
         finally:
             leave.cancel()
-            self._session = None
+            self._connection = None
             await self._stop(receiving, sending)
         await listener.link_lost(over, failure)
         return over, failure
@@ -366,14 +357,14 @@ class ModelLink:
         self._outbox.put_first(first)
         self._has_items.set()
 
-    async def _send(self, session: AsyncSession) -> None:
+    async def _send(self, connection: ModelConnection) -> None:
         """Send what waits, as long as the connection takes it; what was not sent stays."""
         while True:
             await self._has_items.wait()
             self._has_items.clear()
             while (item := self._outbox.first()) is not None:
                 try:
-                    await _transmit(session, item)
+                    await connection.send(item)
                 except (ConnectionClosed, OSError, EOFError):
                     return  # the receiving side tells why
                 except Exception as error:
@@ -430,33 +421,13 @@ async def _hand_over(message: LiveServerMessage, listener: LinkListener) -> None
         logger.exception("a message of the model could not be dealt with: {}", type(error).__name__)
 
 
-async def _transmit(session: AsyncSession, item: Item) -> None:
-    match item:
-        case Audio():
-            # What google-genai would send, without the models it builds for it: twenty-five times a second and call.
-            socket = cast(ClientConnection, session._ws)  # pyright: ignore[reportPrivateUsage]
-            data = base64.urlsafe_b64encode(item.pcm).decode("ascii")
-            blob = f'{{"data": "{data}", "mime_type": "audio/pcm;rate={item.hz}"}}'
-            await socket.send(f'{{"realtime_input": {{"audio": {blob}}}}}')
-        case Text():
-            await session.send_realtime_input(text=item.text)
-        case Contents():
-            await session.send_client_content(turns=list(item.turns) or None, turn_complete=item.is_complete)
-        case ToolResult():
-            await session.send_tool_response(function_responses=item.response)
-
-
-async def _close(stack: AsyncExitStack, attempt: asyncio.Task[AsyncSession] | None) -> None:
+async def _close(connection: ModelConnection, attempt: asyncio.Task[None] | None) -> None:
     if attempt is not None:
         attempt.cancel()
         await asyncio.wait({attempt})
         if not attempt.cancelled() and (error := attempt.exception()) is not None:
             logger.bind(problem=type(error).__name__).debug("an attempt to connect to the model was given up")
-    try:
-        await stack.aclose()
-    except Exception as error:
-        # The other side may be gone in any way there is; nothing of that matters any more.
-        logger.bind(problem=type(error).__name__).debug("a connection to the model did not close as it should")
+    await connection.close()
 
 
 async def _wait_for(event: asyncio.Event, secs: float) -> bool:

@@ -1,0 +1,85 @@
+"""One connection to the model, from its first packet to its last."""
+
+import asyncio
+import base64
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from typing import cast
+
+from google.genai import Client
+from google.genai.live import AsyncSession
+from google.genai.types import Content, LiveConnectConfig
+from loguru import logger
+from websockets.asyncio.client import ClientConnection
+
+from pipelines.gemini_setup import model_path
+from pipelines.model_failures import NotReady
+from pipelines.outbox import Audio, Contents, Item, Text, ToolResult
+
+_CLOSE_SECS = 1.5
+"""More than the socket's own deadline for a close: what takes longer would take for ever."""
+
+
+class ModelConnection:
+    """Opened once, closed once. Closing ends within two seconds, whatever the other side does or does not."""
+
+    def __init__(self) -> None:
+        """Prepare; nothing is sent yet."""
+        self._stack = AsyncExitStack()
+        self._session: AsyncSession | None = None
+
+    @property
+    def session(self) -> AsyncSession:
+        """What messages come from. Raises RuntimeError before the connection stands."""
+        if self._session is None:
+            raise RuntimeError("the connection does not stand yet")
+        return self._session
+
+    async def open(self, client: Client, model: str, config: LiveConnectConfig, history: Sequence[Content]) -> None:
+        """Connect, set up, wait until the model is ready, and tell it what was said before.
+
+        Raises:
+            NotReady: the model answered the setup with something else.
+            Exception: whatever google-genai and websockets raise; `sort_failure` knows them.
+        """
+        connecting = client.aio.live.connect(model=model_path(model), config=config)
+        self._session = session = await self._stack.enter_async_context(connecting)
+        if session.setup_complete is None:
+            raise NotReady
+        if history:
+            await session.send_client_content(turns=list(history), turn_complete=True)
+
+    async def send(self, item: Item) -> None:
+        """Send one item. Raises what the socket raises, and ValueError or TypeError for what JSON cannot hold."""
+        session = self.session
+        match item:
+            case Audio():
+                # What google-genai would send, without the models it builds for it: 25 times a second and call.
+                data = base64.urlsafe_b64encode(item.pcm).decode("ascii")
+                blob = f'{{"data": "{data}", "mime_type": "audio/pcm;rate={item.hz}"}}'
+                await self._socket(session).send(f'{{"realtime_input": {{"audio": {blob}}}}}')
+            case Text():
+                await session.send_realtime_input(text=item.text)
+            case Contents():
+                await session.send_client_content(turns=list(item.turns) or None, turn_complete=item.is_complete)
+            case ToolResult():
+                await session.send_tool_response(function_responses=item.response)
+
+    async def close(self) -> None:
+        """Say goodbye; cut off a peer that does not take it. Never raises but for cancellation."""
+        closing = asyncio.create_task(self._stack.aclose(), name="model connection closing")
+        await asyncio.wait({closing}, timeout=_CLOSE_SECS)
+        if not closing.done() and self._session is not None:
+            # A peer that reads nothing leaves the goodbye in our own buffer, and websockets waits until it is sent.
+            self._socket(self._session).transport.abort()
+            await asyncio.wait({closing}, timeout=_CLOSE_SECS)
+        if not closing.done():
+            closing.cancel()
+            await asyncio.wait({closing})
+        if not closing.cancelled() and (error := closing.exception()) is not None:
+            # The other side may be gone in any way there is; nothing of that matters any more.
+            logger.bind(problem=type(error).__name__).debug("a connection to the model did not close as it should")
+
+    @staticmethod
+    def _socket(session: AsyncSession) -> ClientConnection:
+        return cast(ClientConnection, session._ws)  # pyright: ignore[reportPrivateUsage]
