@@ -86,6 +86,7 @@ def call(
 @app.command()
 def doctor() -> None:
     """Check what calls lean on, one line each, and print the TwiML for the numbers' fallback URLs."""
+    logs.configure("CRITICAL")  # each finding is a line of its own
     from bots import BotErrors, load_bots
     from doctor.findings import problem
     from doctor.run import run_doctor
@@ -97,7 +98,6 @@ def doctor() -> None:
     except ConfigError as error:
         print("\n".join(str(problem("settings", line)) for line in str(error).splitlines()))
         raise typer.Exit(1) from error
-    logs.configure("CRITICAL")  # each finding is a line of its own
     agents, found = (), []
     try:
         known_bots = settings_of_bots(load_bots(settings.bots_dir))
@@ -129,11 +129,11 @@ def chaos(
 @agents_app.command("check")
 def check() -> None:
     """Check every agent and print each problem with its cure."""
+    settings = _settings()
     from bots import BotErrors, load_bots
     from pipelines.stages import check_dotted
     from server import settings_of_bots
 
-    settings = _settings()
     try:
         problems = check_agents(settings.agents_dir, settings_of_bots(load_bots(settings.bots_dir)), check_dotted)
     except BotErrors as error:

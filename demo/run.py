@@ -42,6 +42,7 @@ async def run_demo(settings: Settings, *, write: Print, now: datetime) -> int:
                 "twilio_auth_token": SecretStr(twilio.auth_token),
                 "twilio_api_base": twilio.base_url,
                 "data_dir": folder,
+                "prepare_sentences": False,
                 "database_url": f"sqlite+aiosqlite:///{folder / 'trunkline.db'}",
             }
         )

@@ -45,6 +45,8 @@ class _Output(AgentTap, SmallWebRTCOutputTransport):
         track = self._track
         if track is None or not self._client.is_connected or self._client.is_closing:
             return False
+        if self.is_taken_back(frame):
+            return True
         # Pipecat's own method waits until the chunk is gone; then the track finds nothing and sends silence between
         # two chunks whenever the loop is late, and the voice comes in pieces.
         track.add_audio_bytes(frame.audio)

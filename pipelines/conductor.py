@@ -29,6 +29,9 @@ _WARNING_LIMIT_MS = 8000.0
 _LAST_WORD_MS = 1000.0
 """Quiet between two sentences that the agent says of its own accord."""
 
+_CUT_DOUBT_MS = 1000.0
+"""The model may break off for a caller whom our own detector of voice notices so much later."""
+
 _MAY_GO_ON = frozenset({EndReason.BOT_ENDED, EndReason.SILENCE})
 """Goodbyes that a caller who speaks up takes back; when the time is over, it is over."""
 
@@ -191,9 +194,12 @@ class Conductor:
     def _watch_goodbye(self, goodbye: _Goodbye, now_ms: float) -> None:
         scribe = self._scribe
         spoke_up_ms = max(scribe.caller_began_ms or 0.0, scribe.broken_off_ms or 0.0)
-        if goodbye.reason in _MAY_GO_ON and spoke_up_ms > goodbye.asked_ms:
-            self._hear_objection(goodbye, spoke_up_ms, now_ms)
-            return
+        if goodbye.reason in _MAY_GO_ON:
+            if spoke_up_ms > goodbye.asked_ms:
+                self._hear_objection(goodbye, spoke_up_ms, now_ms)
+                return
+            if scribe.cut_ms is not None and now_ms - scribe.cut_ms < _CUT_DOUBT_MS:
+                return  # whoever the model has heard there, we will hear in a moment
         waited_ms = now_ms - goodbye.asked_ms
         if waited_ms > _GOODBYE_LIMIT_MS or (goodbye.was_said and self._was_heard(goodbye.asked_ms, now_ms)):
             self.end(goodbye.reason)

@@ -12,6 +12,7 @@ from pipecat.frames.frames import (
 from pipecat.processors.frame_processor import FrameDirection
 from pipecat.transports.base_input import BaseInputTransport
 from pipecat.transports.base_output import BaseOutputTransport
+from pipecat.utils.utils import obj_id
 
 from pipelines.line import CallLine
 
@@ -61,9 +62,19 @@ class AgentTap(BaseOutputTransport):
     passes_audio_on = True
     """Whether the agent's audio goes on through the pipeline when it was sent, for a stage behind the output."""
     _is_cutting = False
+    _oldest_id = 0
+
+    def is_taken_back(self, frame: Frame) -> bool:
+        """Whether this audio, or these words, are older than the last interruption.
+
+        Pipecat's output empties its queue then, but not its hands: what it has just taken out it still passes on.
+        """
+        return frame.interruptible and frame.id < self._oldest_id
 
     async def write_audio_frame(self, frame: OutputAudioRawFrame) -> bool:
         """Tell, then let the transport send and pace."""
+        if self.is_taken_back(frame):
+            return True
         self.line.agent_audio(frame.audio)
         return await super().write_audio_frame(frame)
 
@@ -73,17 +84,19 @@ class AgentTap(BaseOutputTransport):
             await super().process_frame(frame, direction)
             return
         self._is_cutting = True
+        self._oldest_id = obj_id()
         try:
             await super().process_frame(frame, direction)
         finally:
             self._is_cutting = False
+        self._oldest_id = obj_id()
         self.drop_unsent()
         self.line.agent_cut()
 
     async def push_frame(self, frame: Frame, direction: FrameDirection = FrameDirection.DOWNSTREAM) -> None:
         """Tell of words, and of an utterance's end, in order with their audio."""
         if direction is FrameDirection.DOWNSTREAM:
-            text = spoken_text(frame)
+            text = None if self.is_taken_back(frame) else spoken_text(frame)
             if text is not None:
                 self.line.agent_text(text, is_announced=isinstance(frame, AnnouncedTextFrame))
             elif isinstance(frame, BotStoppedSpeakingFrame) and not self._is_cutting:

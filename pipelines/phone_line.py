@@ -141,8 +141,12 @@ class PhoneOutput(AgentTap, FastAPIWebsocketOutputTransport):
         """Send one chunk (PCM16 at the line's rate), then wait until the next is due."""
         if self._client.is_closing or not self._client.is_connected:
             return False
+        if self.is_taken_back(frame):
+            return True
         if not await self._write_frame(frame):
             return False
+        if self.is_taken_back(frame):
+            return True  # meanwhile; the `clear` went out behind it
         self.line.agent_audio(frame.audio)
         self._unmarked_ms += len(frame.audio) / 2 / self.line.agent_hz * 1000
         if self._unmarked_ms >= _MARK_EVERY_MS:

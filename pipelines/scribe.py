@@ -31,7 +31,8 @@ class Scribe:
         last_caller_ms: When the caller was last heard speaking or pressed a key.
         caller_began_ms: When the caller last began to speak.
         agent_began_ms: When the agent's latest utterance began to be heard.
-        broken_off_ms: When the agent last fell silent in mid-utterance; its model may hear a caller before we do.
+        cut_ms: When the agent last fell silent in mid-utterance; its model may hear a caller before we do.
+        broken_off_ms: When it last did so because of the caller, as far as was known then.
         digit_ms: When the caller last pressed a key.
         is_recorded: Whether somebody keeps the sound of the call.
         keeps_turns: Whether the pipeline has a `transcript` stage.
@@ -48,6 +49,7 @@ class Scribe:
     last_caller_ms: float = 0.0
     caller_began_ms: float | None = None
     agent_began_ms: float | None = None
+    cut_ms: float | None = None
     broken_off_ms: float | None = None
     reply_due_ms: float | None = None
     spoken_count: int = 0
@@ -163,6 +165,7 @@ class Scribe:
         is_broken_off = was_open and not self.agent.is_complete
         turn = self.agent.cut(at_ms)
         if is_broken_off or (turn is not None and turn.interrupted):
+            self.cut_ms = self.now_ms
             if was_heard:  # words of which nothing was sent yet were interrupted for nobody
                 self.event("agent.interrupted", at_ms=at_ms)
             if self.caller.is_speaking or self.now_ms - self.last_caller_ms <= _CUT_LATE_MS:

@@ -1,9 +1,6 @@
 """Goodbyes that do not go as planned, and a model that thinks for long."""
 
-import pytest
 
-
-@pytest.mark.soak
 async def test_a_caller_who_interrupts_the_goodbye_is_answered_and_can_say_goodbye_again(quiet_house):
     house = quiet_house
     call = await house.dial_quietly()

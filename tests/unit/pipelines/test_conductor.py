@@ -295,8 +295,10 @@ async def test_a_caller_who_speaks_over_the_goodbye_and_is_answered_goes_on(make
     assert await ended_after(call, 2) < 2
 
 
-async def test_a_goodbye_broken_off_by_the_model_before_we_hear_the_caller_is_not_the_end(make_call):
+@pytest.mark.parametrize("since_secs", [0, 5])
+async def test_a_goodbye_broken_off_by_the_model_before_we_hear_the_caller_is_not_the_end(make_call, since_secs):
     call = make_call()
+    await call.wait(since_secs)
     call.conductor.end_after_goodbye(EndReason.BOT_ENDED)
     call.begin("Goodbye!", secs=3)
     await call.wait(1)
@@ -307,6 +309,16 @@ async def test_a_goodbye_broken_off_by_the_model_before_we_hear_the_caller_is_no
     await call.speak("Of course.")
     await call.wait(5)
     assert call.conductor.reason is None
+
+
+async def test_a_goodbye_that_the_model_broke_off_for_nobody_ends_all_the_same(make_call):
+    call = make_call()
+    await call.wait(5)
+    call.conductor.end_after_goodbye(EndReason.BOT_ENDED)
+    call.begin("Goodbye!", secs=3)
+    await call.wait(1)
+    call.line.agent_cut()
+    assert 0.9 < await ended_after(call, 3) < 2.5
 
 
 async def test_a_caller_who_says_bye_over_the_goodbye_ends_it_none_the_less(make_call):
