@@ -34,7 +34,7 @@ run: .venv
 	@$(BIN)/python cli.py run
 
 test: .venv
-	@$(BIN)/python -m pytest -n $(PYTEST_JOBS) --dist worksteal -m "not soak"
+	@$(BIN)/python -m pytest -n $(PYTEST_JOBS) --dist load --maxschedchunk 1 -m "not soak"
 
 check: .venv
 	@$(BIN)/ruff format --check .

@@ -84,7 +84,20 @@ async def open_services(settings: Settings) -> AsyncGenerator[Services]:
         await closing.enter_async_context(archive.sweeper.sweeping(rescue.watch_rows))
         run_stream = answering.run_stream
         yield Services(
-            settings, db, agents, store, log, live, answering, run_stream, secret, talks, name, rescue, sentences
+            settings,
+            db,
+            agents,
+            store,
+            log,
+            live,
+            answering,
+            run_stream,
+            secret,
+            talks,
+            name,
+            rescue,
+            archive.sweeper,
+            sentences,
         )
 
 

@@ -24,6 +24,7 @@ from telephony.media_stream import Start
 from transcripts.call import Call, EndReason
 from transcripts.log import LogWriter
 from transcripts.store import CallStore
+from transcripts.sweeper import Sweeper
 
 RunStream = Callable[[WebSocket, Start, Call, AgentConfig, CallClock], Awaitable[EndReason]]
 
@@ -38,6 +39,7 @@ class Services:
     `token_secret` signs the stream tokens; every process of one data folder has the same.
     `instance` is the name of this process: letters, digits and -, so it may stand in a URL's path.
     `sentences` are those that are there as sound.
+    `sweeper` closes the calls of processes that are proven dead.
     `rescue` saves callers on a dead line; `phone_calls` are those whose streams came here.
     `end_grace_secs`: how long Twilio's questions about a call wait for its stream to have ended here.
     `now` is Unix time in seconds.
@@ -55,6 +57,7 @@ class Services:
     talks: Talks
     instance: str
     rescue: Rescue
+    sweeper: Sweeper
     sentences: Sentences | None = None
     phone_calls: PhoneCalls = field(default_factory=PhoneCalls)
     end_grace_secs: float = 3.0

@@ -1,5 +1,7 @@
 """Is the process alive, may it take calls, how is it doing: for orchestrators and for Prometheus."""
 
+import asyncio
+
 from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 
@@ -37,4 +39,5 @@ async def readyz(services: ServicesDep) -> JSONResponse:
 @router.get("/metrics", dependencies=[Operator])
 async def read_metrics() -> Response:
     """Answer all metrics as Prometheus text."""
+    metrics.TASKS.set(len(asyncio.all_tasks()))
     return Response(metrics.render(), media_type=metrics.CONTENT_TYPE)

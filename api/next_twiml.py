@@ -82,14 +82,25 @@ def tell(services: Services, call_id: str, reason: EndReason, agent: AgentConfig
 async def wait_until_ended(services: Services, call_sid: str) -> CallRow | None:
     """Return the call's row, once it has ended or the process with its stream has had a while to write so.
 
-    Twilio may ask before that process has written its last row. A ringing call has no such process.
+    Twilio may ask before that process has written its last row. A ringing call has no such process, and one whose
+    process is proven dead is not waited for.
     """
     row = await services.store.find_call(call_sid)
+    if row is not None and row.status == CallStatus.LIVE and await _is_owner_dead(services, row):
+        return await services.store.find_call(call_sid)
     deadline = services.now() + services.end_grace_secs
     while row is not None and row.status == CallStatus.LIVE and services.now() < deadline:
         await asyncio.sleep(_POLL_SECS)
         row = await services.store.find_call(call_sid)
     return row
+
+
+async def _is_owner_dead(services: Services, row: CallRow) -> bool:
+    try:
+        return row.owner is not None and await services.sweeper.close_calls_if_dead(row.owner)
+    except OSError as error:
+        logger.bind(owner=row.owner, problem=str(error)).warning("nobody can tell whether a server process lives")
+        return False
 
 
 async def end_without_stream(services: Services, row: CallRow) -> EndReason:

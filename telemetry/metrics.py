@@ -10,6 +10,7 @@ CALLS_ACTIVE = Gauge("trunkline_calls_active", "Calls whose pipeline runs now.",
 CALLS_RINGING = Gauge(
     "trunkline_calls_ringing", "Calls that ring and have a slot kept until their stream comes.", registry=REGISTRY
 )
+TASKS = Gauge("trunkline_tasks", "Tasks on the event loop.", registry=REGISTRY)
 CALLS_TOTAL = Counter("trunkline_calls", "Calls ended, by the reason.", ["end_reason"], registry=REGISTRY)
 REFUSED_TOTAL = Counter("trunkline_refused", "Calls refused because every slot was taken.", registry=REGISTRY)
 REPLY_LATENCY_SECONDS = Histogram(

@@ -2,7 +2,29 @@
 
 import sys
 
+import pytest
 from loguru import logger
 
 logger.remove()
 logger.add(lambda line: sys.stderr.write(line), level="WARNING", format="{time:HH:mm:ss.SSS} {level} {name}: {message}")
+
+# Whole calls take as long as calls take. Begun first, none of them is what everything else waits for in the end.
+_SLOWEST_FIRST = (
+    "tests/calls/test_leaves_nothing_behind.py",
+    "tests/chaos/",
+    "tests/calls/test_ledger.py",
+    "tests/browser/",
+    "tests/calls/",
+    "tests/unit/demo/",
+)
+
+
+def _rank(item: pytest.Item) -> int:
+    return next(
+        (rank for rank, start in enumerate(_SLOWEST_FIRST) if item.nodeid.startswith(start)), len(_SLOWEST_FIRST)
+    )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the slowest first; the order is otherwise that of the files."""
+    items.sort(key=_rank)

@@ -93,6 +93,17 @@ class Sweeper:
             await asyncio.to_thread(self._locks.bury, name)
         return closed + self._report(await self._owners.close_abandoned(datetime.now(UTC), self._ringing_secs))
 
+    async def close_calls_if_dead(self, name: str) -> bool:
+        """Close the calls of one process now, if its lock proves that it is dead. Returns whether it does.
+
+        Raises as `sweep` does.
+        """
+        if name == self._name or await asyncio.to_thread(self._locks.is_alive, name) is not False:
+            return False
+        await self._backlog.take_in()
+        self._report(await self._owners.close_calls_of(name))
+        return True
+
     def _report(self, closed: list[CallRow]) -> list[CallRow]:
         # At once, and not at the sweep's end: the database may go away in between.
         for row in closed:

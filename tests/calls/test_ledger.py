@@ -25,24 +25,31 @@ _AT_ONCE = 8
 _MOST_MORE_RSS_MB = 20.0
 _SPARE_THREADS = 2
 """The event loop's pool of threads grows as it is needed; it is bounded, and nearly full by then."""
+_SPARE_TASKS = 1
+"""Whether the sweeper has just asked the database."""
 _MOST_CONNECTIONS = 16
 """What the database's pool opens as it needs it, and keeps: a thread and three files each, and no call's."""
 
 
 @dataclass(frozen=True)
 class Level:
-    """What a process holds, by the kernel's word, but for its database's pool. `rss_mb`: 1 MB is 10^6 bytes."""
+    """What a process holds, by the kernel's word and (tasks) its own, but for its database's pool.
+
+    `rss_mb`: 1 MB is 10^6 bytes.
+    """
 
     files: int
+    tasks: int
     threads: int
     connections: int
     rss_mb: float
 
     def __str__(self) -> str:
-        return f"{self.files} files, {self.threads} threads, {self.connections} connections, {self.rss_mb:.1f} MB"
+        counts = f"{self.files} files, {self.tasks} tasks, {self.threads} threads, {self.connections} connections"
+        return f"{counts}, {self.rss_mb:.1f} MB"
 
 
-def level_of(pid: int) -> Level:
+def level_of(pid: int, tasks: int) -> Level:
     status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
     open_files: list[str] = []
     for link in Path(f"/proc/{pid}/fd").iterdir():
@@ -52,7 +59,7 @@ def level_of(pid: int) -> Level:
     connections = sum(name.endswith("trunkline.db") for name in of_database)
     rss_mb = int(status["VmRSS"].split()[0]) * 1024 / 1e6
     threads = int(status["Threads"]) - connections
-    return Level(len(open_files) - len(of_database), threads, connections, rss_mb)
+    return Level(len(open_files) - len(of_database), tasks, threads, connections, rss_mb)
 
 
 @asynccontextmanager
@@ -88,7 +95,9 @@ async def settled(server: Server) -> Level:
             await asyncio.sleep(0.2)
     # What a call leaves to be closed behind it takes a moment.
     await asyncio.sleep(1.5)
-    return await asyncio.to_thread(level_of, server.process.pid)
+    lines = (await server.get("/metrics")).text.splitlines()
+    [tasks] = [round(float(line.split()[1])) for line in lines if line.startswith("trunkline_tasks ")]
+    return await asyncio.to_thread(level_of, server.process.pid, tasks)
 
 
 async def round_of_calls(endings: Endings, times: int) -> int:
@@ -131,6 +140,7 @@ async def test_the_server_is_back_at_its_level_after_calls_of_every_ending(
     first, last = levels[0], levels[-1]
     assert len(levels) > 1
     assert last.files <= first.files, levels
+    assert last.tasks <= first.tasks + _SPARE_TASKS, levels
     assert last.threads <= first.threads + _SPARE_THREADS, levels
     assert last.connections <= _MOST_CONNECTIONS, levels
     assert last.rss_mb <= first.rss_mb + _MOST_MORE_RSS_MB, levels

@@ -187,8 +187,8 @@ async def test_when_a_process_is_killed_its_callers_are_put_through_by_another(t
         doomed.signal(signal.SIGKILL)
         await call.ended(timeout_secs=30)
         assert after_stream(call) == AFTER_FAILURE, call.errors
-        assert silence_secs(call, killed_ms) < 6
-        assert (await street.ended_row(call)).end_reason in ("connection_lost", "server_crashed")
+        assert silence_secs(call, killed_ms) < 2, "a process that is proven dead is not waited for"
+        assert (await street.ended_row(call)).end_reason == "server_crashed"
 
 
 async def test_when_the_only_process_is_killed_static_twiml_says_what_doctor_prints(tmp_path: Path) -> None:

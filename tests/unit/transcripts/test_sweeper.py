@@ -105,6 +105,25 @@ async def test_calls_of_a_dead_process_are_closed_and_those_of_the_living_are_no
     locks.release("alive-1-a", alive, is_proof_needed=False)
 
 
+async def test_one_process_is_judged_at_once_when_somebody_asks(
+    store: CallStore, owners: Owners, locks: InstanceLocks, make_sweeper: Callable[..., Sweeper], go_live: GoLive
+) -> None:
+    alive = locks.hold("alive-1-a")
+    locks.release("dead-1-a", locks.hold("dead-1-a"), is_proof_needed=True)
+    for number, owner in enumerate(["alive-1-a", "dead-1-a", "elsewhere-1-a", "me"]):
+        await owners.announce(_instance(owner))
+        await go_live(f"c{number}", owner)
+    counted, sweeper = _counted("server_crashed"), make_sweeper("me")
+    for owner in ("alive-1-a", "elsewhere-1-a", "me", "nobody", "no name"):
+        assert not await sweeper.close_calls_if_dead(owner)
+    assert await sweeper.close_calls_if_dead("dead-1-a")
+    assert await sweeper.close_calls_if_dead("dead-1-a"), "and again: nothing is left to close"
+    rows = [await store.get_call(f"c{number}") for number in range(4)]
+    assert [row and row.end_reason for row in rows] == [None, "server_crashed", None, None]
+    assert _counted("server_crashed") == counted + 1
+    locks.release("alive-1-a", alive, is_proof_needed=False)
+
+
 async def test_of_many_who_sweep_at_once_one_closes_each_call(
     store: CallStore, locks: InstanceLocks, make_sweeper: Callable[..., Sweeper], go_live: GoLive
 ) -> None:
