@@ -83,22 +83,8 @@ async def open_services(settings: Settings) -> AsyncGenerator[Services]:
         rescue = await closing.enter_async_context(open_rescue(settings, store, log, agents))
         await closing.enter_async_context(archive.sweeper.sweeping(rescue.watch_rows))
         run_stream = answering.run_stream
-        yield Services(
-            settings,
-            db,
-            agents,
-            store,
-            log,
-            live,
-            answering,
-            run_stream,
-            secret,
-            talks,
-            name,
-            rescue,
-            archive.sweeper,
-            sentences,
-        )
+        records, sweeper = (db, agents, store, log), archive.sweeper
+        yield Services(settings, *records, live, answering, run_stream, secret, talks, name, rescue, sweeper, sentences)
 
 
 def create_app(settings: Settings) -> FastAPI:

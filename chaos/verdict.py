@@ -11,8 +11,8 @@ from transcripts.call import EndReason, Speaker
 
 MOST_SILENCE_SECS = 6.0
 """From the caller's last word, or from the stream's start, to the next thing he hears."""
-MOST_TOOL_SILENCE_SECS = 3.0
-"""A tool that takes its time is covered by a sentence after two seconds."""
+MOST_TOOL_SILENCE_SECS = 3.5
+"""A tool that takes its time is covered by a sentence after two seconds; before it the model thinks for a while."""
 
 _AUDIBLE = ("Say", "Dial", "Play")
 _LAST_WORDS = frozenset({"apology", "goodbye", "drain_goodbye", "message_thanks"})

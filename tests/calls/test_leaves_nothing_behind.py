@@ -5,6 +5,8 @@ import gc
 import os
 import threading
 
+import pytest
+
 from tests.calls.every_ending import AGENTS, SLOW_BOT, Endings
 
 
@@ -24,6 +26,7 @@ def is_open(name: str) -> bool:
     return os.path.lexists(f"/proc/self/fd/{name}")
 
 
+@pytest.mark.soak  # the ledger does the same from outside
 async def test_calls_leave_nothing_behind(make_house, bots_with):
     house = await make_house(agents=AGENTS, bots_dir=bots_with("slow", SLOW_BOT), max_calls=10)
     live = house.server.services.live

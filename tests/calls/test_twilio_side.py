@@ -82,7 +82,7 @@ async def test_a_webhook_that_comes_three_times_is_one_call_with_one_model(make_
     assert len(call.twiml_log) >= 2
     await house.say(call, "goodbye")
     outcome = await call.ended()
-    assert outcome.ended_by == "server"
+    assert outcome.ended_by == "server", outcome.errors
     assert [turn.text for turn in await house.turns(call)] == [
         "That's all, thank you. Goodbye!",
         "Thank you for calling. Goodbye!",

@@ -173,8 +173,8 @@ def test_a_fault_that_never_struck_proves_nothing() -> None:
 
 
 def test_a_slow_tool_must_be_covered_by_a_sentence() -> None:
-    verdict = judge(good("slow-tool", struck=set(), heard=[(300, 2000), (7500, 9000)], waits=[Wait(4000.0, 9000.0)]))
-    assert "3.5 s of silence" in verdict.problems
+    verdict = judge(good("slow-tool", struck=set(), heard=[(300, 2000), (7700, 9000)], waits=[Wait(4000.0, 9000.0)]))
+    assert "3.7 s of silence" in verdict.problems
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,9 @@ def folder(tmp_path: Path) -> Path:
 def warnings() -> Iterator[list[str]]:
     """What is logged as a warning or worse."""
     lines: list[str] = []
-    number = logger.add(lambda line: lines.append(str(line)), level="WARNING", format="{message} {extra}")
+    number = logger.add(
+        lambda line: lines.append(str(line)), level="WARNING", format="{message} {extra}", filter="pipelines"
+    )
     yield lines
     logger.remove(number)
 
