@@ -14,7 +14,13 @@ from google.genai.types import (
     Part,
 )
 from loguru import logger
-from pipecat.frames.frames import Frame, InputAudioRawFrame, LLMFullResponseEndFrame, TTSStoppedFrame
+from pipecat.frames.frames import (
+    Frame,
+    FunctionCallCancelFrame,
+    InputAudioRawFrame,
+    LLMFullResponseEndFrame,
+    TTSStoppedFrame,
+)
 from pipecat.processors.frame_processor import FrameDirection
 from pipecat.services.google.gemini_live.llm import GeminiLiveLLMService
 
@@ -125,6 +131,8 @@ class GeminiLive(GeminiLiveLLMService):
 
     async def push_frame(self, frame: Frame, direction: FrameDirection = FrameDirection.DOWNSTREAM) -> None:
         """Push everything on, but for audio of the caller that nobody reads any more."""
+        if isinstance(frame, FunctionCallCancelFrame):
+            self._calls.pop(frame.tool_call_id, None)
         if self.passes_audio_on or not isinstance(frame, InputAudioRawFrame):
             await super().push_frame(frame, direction)
 
@@ -261,14 +269,21 @@ class GeminiLive(GeminiLiveLLMService):
             asked = "" if self._owed.results else self._owed.asked
             return Resumption(since_ms - _SAY_AGAIN_BEFORE_MS, asked, self._since_handle())
         # A tool that still runs tells its result when it has one.
-        prompt = "" if self._scribe.tools_running else self._owed.prompt()
+        prompt = "" if self._is_tool_running else self._owed.prompt()
         # Speech is noticed a moment after it began: what was sent in that moment went down with the connection.
         unnoticed_ms = max(self._lost_ms - _NOTICED_AFTER_MS, self._scribe.last_caller_ms)
         return Resumption(unnoticed_ms, prompt, self._since_handle())
 
+    @property
+    def _is_tool_running(self) -> bool:
+        """Whether a tool has yet to return. One that is just returning has, though it may not know yet."""
+        return bool(self._calls) and self._scribe.tools_running > 0
+
     def as_prompt(self, result: FunctionResponse) -> str:
-        """A result whose call was lost with its conversation."""
-        return f"The tool {result.name} has returned {result.response}. Tell the caller."
+        """All that is owed, once the last tool has returned, when a call was lost with its connection."""
+        if self._is_tool_running:
+            return ""
+        return self._owed.prompt() or f"The tool {result.name} has returned {result.response}. Tell the caller."
 
     def is_quiet(self) -> bool:
         """Whether nobody speaks to it, and it neither speaks nor owes anything."""

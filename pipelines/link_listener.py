@@ -88,7 +88,7 @@ class LinkListener(Protocol):
         ...
 
     def as_prompt(self, result: FunctionResponse) -> str:
-        """Tell a tool's result in words, for a connection that never made the call."""
+        """Tell a tool's result in words, for a connection that never made the call; empty when more is to come."""
         ...
 
     def is_quiet(self) -> bool:

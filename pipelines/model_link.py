@@ -142,20 +142,24 @@ class ModelLink:
         self._add(Contents(listed, turn_complete))
 
     async def send_tool_response(self, *, function_responses: FunctionResponse) -> None:
-        """A tool's result. When the conversation was begun anew since the call, it is told in words."""
+        """A tool's result. When the connection that the call came over is gone, it is told in words."""
         self._add(ToolResult(function_responses))
 
     def note_call(self, call_id: str) -> None:
-        """The model has called a tool in the present conversation."""
+        """The model has called a tool over the present connection."""
         self._call_generations[call_id] = self._generation
 
     def _add(self, item: Item) -> None:
         if isinstance(item, ToolResult) and not self._is_known(item) and self._listener is not None:
-            item = Text(self._listener.as_prompt(item.response))
+            prompt = self._listener.as_prompt(item.response)
+            if not prompt:
+                return
+            item = Text(prompt)
         self._outbox.add(item)
         self._has_items.set()
 
     def _is_known(self, result: ToolResult) -> bool:
+        # No handle is given out while a call is open, so whatever connection comes next does not know it.
         return self._call_generations.get(result.response.id or "", self._generation) == self._generation
 
     # ---- connecting ----
@@ -246,9 +250,9 @@ class ModelLink:
             raise
         finally:
             news.cancel()
+        self._generation += 1
         if handle is not None:
             return Beginning.RESUMED
-        self._generation += 1
         return Beginning.SEEDED if self._has_begun else Beginning.NEW
 
     async def _enter(self, connection: ModelConnection, handle: str | None, history: Sequence[Content]) -> None:
@@ -346,9 +350,8 @@ class ModelLink:
         if beginning is Beginning.NEW:
             return
         told = listener.resumption(beginning)
+        self._outbox.drop_tool_results()  # their calls are unknown there; the prompt tells them
         first: list[Item] = []
-        if beginning is Beginning.SEEDED:
-            first += [Text(listener.as_prompt(result.response)) for result in self._outbox.take_tool_results()]
         if told.context and beginning is Beginning.RESUMED:
             first.append(Contents(told.context, is_complete=False))
         if told.prompt and not self._outbox.asks(told.prompt):

@@ -1,7 +1,7 @@
 """What is on its way to the model: in order, kept while there is no connection, each thing sent once. No I/O."""
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from google.genai.types import Content, FunctionResponse
@@ -111,11 +111,9 @@ class Outbox:
         """Whether something that waits asks the model for exactly this."""
         return any(_text_of(item) == text for item in self._waiting)
 
-    def take_tool_results(self) -> Iterator[ToolResult]:
-        """Take out the results that wait: the connection to come does not know the calls they answer."""
-        results = [item for item in self._waiting if isinstance(item, ToolResult)]
+    def drop_tool_results(self) -> None:
+        """Let go of the results that wait: the connection to come does not know the calls they answer."""
         self._waiting = deque(item for item in self._waiting if not isinstance(item, ToolResult))
-        yield from results
 
     def _drop_oldest_audio(self) -> None:
         for index, item in enumerate(self._waiting):

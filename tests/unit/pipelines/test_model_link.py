@@ -162,18 +162,24 @@ async def test_a_handle_that_is_refused_is_dropped_and_the_conversation_is_told(
         await link.close()
 
 
-async def test_a_result_that_waits_for_a_connection_is_sent_once_when_its_call_is_still_known(tmp_path):
+async def test_a_result_is_not_sent_to_a_connection_that_never_made_the_call(tmp_path):
+    """No handle stands for an open call. What returns in the gap is in the prompt, what returns later in words."""
     async with wire_model(tmp_path, keep) as model:
-        link = await opened(model, Told())
+        told = Told()
+        link = await opened(model, told)
         link.note_call("1")
+        link.note_call("2")
+        told.going_on = Resumption(NEVER_SAID_MS, "All that is owed.")
         link.renew(Cause.HANDOVER)
         await until(lambda: not link.is_up)
-        await link.send_tool_response(function_responses=result())
-        await until(lambda: len(model.lines) == 2 and model.lines[1].results)
-        link.renew(Cause.HANDOVER)
-        await until(lambda: len(model.lines) == 3)
-        await asyncio.sleep(0.1)
-        assert [line.results for line in model.lines] == [[], ["1"], []]
+        await link.send_tool_response(function_responses=result("1"))
+        await until(lambda: len(model.lines) == 2 and model.lines[1].texts)
+        await link.send_tool_response(function_responses=result("2"))
+        link.note_call("3")
+        await link.send_tool_response(function_responses=result("3"))
+        await until(lambda: model.lines[1].results)
+        assert model.lines[1].texts == ["All that is owed.", "opening_hours: {'open': '9 to 5'}"]
+        assert [line.results for line in model.lines] == [[], ["3"]]
         await link.close()
 
 

@@ -2,8 +2,6 @@
 
 import asyncio
 
-from google.genai.types import FunctionResponse
-
 from pipelines.link_listener import Cause, Resumption
 from pipelines.model_failures import FailureKind
 from tests.unit.pipelines.wire_model import (
@@ -99,29 +97,6 @@ async def test_a_peer_that_reads_nothing_holds_nobody_up_and_costs_half_a_minute
         link.send_audio(numbered(1))
         await link.close()
         assert asyncio.get_running_loop().time() - began < 6
-
-
-async def test_a_result_that_waits_for_a_connection_is_told_in_words_when_its_call_is_forgotten(tmp_path):
-    async def without_handles(line: Line) -> None:
-        await line.begin()
-        await line.listen()
-
-    async with wire_model(tmp_path, without_handles) as model:
-        link, told = link_to(model.client), Told()
-        link.attach(told)
-        link.open()
-        await until(lambda: link.is_up)
-        link.note_call("1")
-
-        async def have_result() -> None:
-            result = FunctionResponse(id="1", name="opening_hours", response={"open": "9 to 5"})
-            await link.send_tool_response(function_responses=result)
-
-        told.on_lost = have_result
-        link.renew(Cause.STALLED)
-        await until(lambda: len(model.lines) == 2 and model.lines[1].got)
-        assert (model.lines[1].results, model.lines[1].texts) == ([], ["opening_hours: {'open': '9 to 5'}"])
-        await link.close()
 
 
 async def test_a_message_that_is_never_dealt_with_does_not_keep_the_connection(tmp_path):
