@@ -11,7 +11,6 @@ logger.add(lambda line: sys.stderr.write(line), level="WARNING", format="{time:H
 # Whole calls take as long as calls take. Begun first, none of them is what everything else waits for in the end.
 _SLOWEST_FIRST = (
     "tests/chaos/",
-    "tests/calls/test_ledger.py",
     "tests/browser/",
     "tests/calls/",
     "tests/unit/demo/",

@@ -21,7 +21,7 @@ from tests.calls.server_process import Server, Street
 from transcripts.store import CallStore
 
 _MAX_CALLS = 12
-_AT_ONCE = 8
+_AT_ONCE, _AT_ONCE_AMONG_OTHER_TESTS = 8, 4
 _MOST_MORE_RSS_MB = 20.0
 _SPARE_THREADS = 2
 """The event loop's pool of threads grows as it is needed; it is bounded, and nearly full by then."""
@@ -102,7 +102,7 @@ async def settled(server: Server) -> Level:
 
 async def round_of_calls(endings: Endings, times: int) -> int:
     """Have calls of every ending, most of them side by side; returns how many had a stream."""
-    slots = asyncio.Semaphore(_AT_ONCE)
+    slots = asyncio.Semaphore(_AT_ONCE if times > 1 else _AT_ONCE_AMONG_OTHER_TESTS)
 
     async def take_turn(end) -> None:
         async with slots:
