@@ -12,6 +12,7 @@ from loguru import logger
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.utils import ClientDisconnected
 
+from api.media_socket import MediaSocket
 from pipelines.live import LiveCalls
 from telephony.media_stream import MAX_MESSAGE_BYTES
 
@@ -59,7 +60,7 @@ class WebServer(uvicorn.Server):
             uvicorn.Config(
                 self._sockets,
                 lifespan="off",
-                ws="websockets-sansio",
+                ws=MediaSocket,
                 ws_max_size=MAX_MESSAGE_BYTES,
                 # mu-law does not compress, and a deflate window per call is memory for nothing.
                 ws_per_message_deflate=False,

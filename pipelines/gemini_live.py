@@ -19,9 +19,12 @@ from pipecat.frames.frames import (
     FunctionCallCancelFrame,
     InputAudioRawFrame,
     LLMFullResponseEndFrame,
+    LLMFullResponseStartFrame,
+    TTSAudioRawFrame,
+    TTSStartedFrame,
     TTSStoppedFrame,
 )
-from pipecat.processors.frame_processor import FrameDirection
+from pipecat.processors.frame_processor import FrameCallback, FrameDirection
 from pipecat.services.google.gemini_live.llm import GeminiLiveLLMService
 
 from pipelines.gemini_setup import declare_tools
@@ -29,6 +32,7 @@ from pipelines.line import heard_until_ms
 from pipelines.link_listener import Beginning, Cause, Resumption
 from pipelines.model_failures import ModelFailure
 from pipelines.model_link import ModelLink
+from pipelines.model_voice import VOICE_HZ
 from pipelines.outbox import Audio
 from pipelines.owed_answer import WAITING_PROMPT, KnownResult, OwedAnswer
 from pipelines.scribe import Scribe
@@ -38,7 +42,6 @@ from transcripts.call import Speaker, Turn
 
 _SPOKE_UP_MS = 1500.0
 """An interruption so soon after the caller was heard is his."""
-_VOICE_HZ = 24_000
 _ARRIVING_MS = 1000.0
 """Speech that came so lately may not have reached the line yet."""
 _NOTICED_AFTER_MS = 600.0
@@ -128,6 +131,18 @@ class GeminiLive(GeminiLiveLLMService):
     async def _send_user_audio(self, frame: InputAudioRawFrame) -> None:
         if not self._audio_input_paused and self._ready_for_realtime_input:
             self.model_link.send_audio(Audio(frame.audio, frame.sample_rate, heard_until_ms(frame)))
+
+    async def queue_frame(
+        self,
+        frame: Frame,
+        direction: FrameDirection = FrameDirection.DOWNSTREAM,
+        callback: FrameCallback | None = None,
+    ) -> None:
+        """Take audio of the caller that goes no further at once; queue everything else."""
+        if self.passes_audio_on or callback is not None or not isinstance(frame, InputAudioRawFrame):
+            await super().queue_frame(frame, direction, callback)
+        elif not self._cancelling:
+            await self._send_user_audio(frame)
 
     async def push_frame(self, frame: Frame, direction: FrameDirection = FrameDirection.DOWNSTREAM) -> None:
         """Push everything on, but for audio of the caller that nobody reads any more."""
@@ -318,6 +333,23 @@ class GeminiLive(GeminiLiveLLMService):
                 self._owed.clear()
             self._has_spoken = self._is_generated = False
 
+    async def link_voice(self, pcm: bytes) -> None:
+        """A message with nothing but voice in it: what the base class does with one, without the model of it."""
+        if self._is_hushed:
+            return
+        if self._turn_complete_pending_idle:
+            self._start_deferred_turn_complete_timeout()
+        self._is_generated = False
+        await self.stop_ttfb_metrics()
+        data = self._whole_samples(pcm)
+        if not data:
+            return
+        if not self._bot_is_responding:
+            await self._set_bot_is_responding(True)
+            await self.push_frame(TTSStartedFrame())
+            await self.push_frame(LLMFullResponseStartFrame())
+        await self.push_frame(TTSAudioRawFrame(audio=data, sample_rate=VOICE_HZ, num_channels=1))
+
     def _note_interruption(self) -> None:
         """The model broke off. If nobody spoke up, the caller waits for the rest."""
         scribe = self._scribe
@@ -355,13 +387,19 @@ class GeminiLive(GeminiLiveLLMService):
         blob = part.inline_data
         if blob is None or not blob.data:
             return part
-        self._watch_pace(len(blob.data))
-        data = self._odd_byte + blob.data
+        data = self._whole_samples(blob.data)
+        if len(data) == len(blob.data):
+            return part
+        return part.model_copy(update={"inline_data": Blob(data=data, mime_type=blob.mime_type)})
+
+    def _whole_samples(self, pcm: bytes) -> bytes:
+        self._watch_pace(len(pcm))
+        if not self._odd_byte and len(pcm) % 2 == 0:
+            return pcm
+        data = self._odd_byte + pcm
         size = len(data) // 2 * 2
         self._odd_byte = data[size:]
-        if size == len(blob.data):
-            return part
-        return part.model_copy(update={"inline_data": Blob(data=data[:size], mime_type=blob.mime_type)})
+        return data[:size]
 
     def _watch_pace(self, size: int) -> None:
         """A model that speaks slower than real time is as good as stalled: its connection is replaced afterwards."""
@@ -369,7 +407,7 @@ class GeminiLive(GeminiLiveLLMService):
         if not self._has_spoken:
             self._has_spoken, self._spoken_since_ms, self._spoken_ms, self._is_slow = True, now_ms, 0.0, False
         lag_ms = now_ms - self._spoken_since_ms - self._spoken_ms
-        self._spoken_ms += size / 2 / _VOICE_HZ * 1000
+        self._spoken_ms += size / 2 / VOICE_HZ * 1000
         self._voice_ms = now_ms
         if not self._is_slow and lag_ms > self.model_link.setup.settings.connection.stall_secs * 1000:
             self._is_slow = True

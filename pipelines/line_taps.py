@@ -2,6 +2,7 @@
 
 from pipecat.frames.frames import (
     AggregatedTextFrame,
+    BotSpeakingFrame,
     BotStoppedSpeakingFrame,
     Frame,
     InputAudioRawFrame,
@@ -61,6 +62,8 @@ class AgentTap(BaseOutputTransport):
     line: CallLine
     passes_audio_on = True
     """Whether the agent's audio goes on through the pipeline when it was sent, for a stage behind the output."""
+    tells_of_speaking = True
+    """Whether everybody is told five times a second that the agent still speaks; none of our own stages asks."""
     _is_cutting = False
     _oldest_id = 0
 
@@ -95,6 +98,8 @@ class AgentTap(BaseOutputTransport):
 
     async def push_frame(self, frame: Frame, direction: FrameDirection = FrameDirection.DOWNSTREAM) -> None:
         """Tell of words, and of an utterance's end, in order with their audio."""
+        if not self.tells_of_speaking and isinstance(frame, BotSpeakingFrame):
+            return
         if direction is FrameDirection.DOWNSTREAM:
             text = None if self.is_taken_back(frame) else spoken_text(frame)
             if text is not None:

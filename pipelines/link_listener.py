@@ -45,10 +45,14 @@ class Resumption:
 
 
 class LinkListener(Protocol):
-    """Whoever holds the conversation. Called on the loop; nothing but `link_message` may wait."""
+    """Whoever holds the conversation. Called on the loop; only the `async` methods may wait."""
 
     async def link_message(self, message: LiveServerMessage) -> None:
         """The model says something."""
+        ...
+
+    async def link_voice(self, pcm: bytes) -> None:
+        """The model speaks: PCM16 mono at 24 kHz, of any number of bytes, in order with its messages."""
         ...
 
     def link_ready(self, beginning: Beginning, cause: Cause, took_secs: float) -> None:

@@ -2,22 +2,28 @@
 
 import asyncio
 import base64
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
-from typing import cast
+from typing import Any, cast
 
 from google.genai import Client
 from google.genai.live import AsyncSession
 from google.genai.types import Content, LiveConnectConfig
 from loguru import logger
 from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed, InvalidState
+from websockets.protocol import State
 
 from pipelines.gemini_setup import model_path
 from pipelines.model_failures import NotReady
+from pipelines.model_voice import VoiceFilter
 from pipelines.outbox import Audio, Contents, Item, Text, ToolResult
 
 _CLOSE_SECS = 1.5
 """More than the socket's own deadline for a close: what takes longer would take for ever."""
+
+_UNSENT_BYTES = 32 * 1024
+"""With more than this unsent the other side takes nothing, and audio waits where it is not lost with the connection."""
 
 
 class ModelConnection:
@@ -27,6 +33,7 @@ class ModelConnection:
         """Prepare; nothing is sent yet."""
         self._stack = AsyncExitStack()
         self._session: AsyncSession | None = None
+        self._wire: ClientConnection | None = None
 
     @property
     def session(self) -> AsyncSession:
@@ -34,6 +41,23 @@ class ModelConnection:
         if self._session is None:
             raise RuntimeError("the connection does not stand yet")
         return self._session
+
+    def hear_by(self, hear: Callable[[list[bytes]], Awaitable[None]]) -> None:
+        """Give messages that are nothing but voice to `hear`, in order with all others, which come from `session`."""
+        session = self.session
+        session._ws = cast(Any, VoiceFilter(self._socket, hear))  # pyright: ignore[reportPrivateUsage]
+
+    def send_now(self, audio: Audio) -> bool:
+        """Send audio without waiting; False when that is not possible now: `send` tells why, or waits."""
+        socket = self._socket
+        if socket.state is not State.OPEN or socket.transport.get_write_buffer_size() > _UNSENT_BYTES:
+            return False
+        try:
+            socket.protocol.send_text(_message_of(audio))
+            socket.send_data()
+        except (ConnectionClosed, InvalidState, OSError):
+            return False
+        return True
 
     async def open(self, client: Client, model: str, config: LiveConnectConfig, history: Sequence[Content]) -> None:
         """Connect, set up, wait until the model is ready, and tell it what was said before.
@@ -44,6 +68,7 @@ class ModelConnection:
         """
         connecting = client.aio.live.connect(model=model_path(model), config=config)
         self._session = session = await self._stack.enter_async_context(connecting)
+        self._wire = cast(ClientConnection, session._ws)  # pyright: ignore[reportPrivateUsage]
         if session.setup_complete is None:
             raise NotReady
         if history:
@@ -54,10 +79,7 @@ class ModelConnection:
         session = self.session
         match item:
             case Audio():
-                # What google-genai would send, without the models it builds for it: 25 times a second and call.
-                data = base64.urlsafe_b64encode(item.pcm).decode("ascii")
-                blob = f'{{"data": "{data}", "mime_type": "audio/pcm;rate={item.hz}"}}'
-                await self._socket(session).send(f'{{"realtime_input": {{"audio": {blob}}}}}')
+                await self._socket.send(_message_of(item), text=True)
             case Text():
                 await session.send_realtime_input(text=item.text)
             case Contents():
@@ -69,9 +91,9 @@ class ModelConnection:
         """Say goodbye; cut off a peer that does not take it. Never raises but for cancellation."""
         closing = asyncio.create_task(self._stack.aclose(), name="model connection closing")
         await asyncio.wait({closing}, timeout=_CLOSE_SECS)
-        if not closing.done() and self._session is not None:
+        if not closing.done() and self._wire is not None:
             # A peer that reads nothing leaves the goodbye in our own buffer, and websockets waits until it is sent.
-            self._socket(self._session).transport.abort()
+            self._socket.transport.abort()
             await asyncio.wait({closing}, timeout=_CLOSE_SECS)
         if not closing.done():
             closing.cancel()
@@ -80,6 +102,14 @@ class ModelConnection:
             # The other side may be gone in any way there is; nothing of that matters any more.
             logger.bind(problem=type(error).__name__).debug("a connection to the model did not close as it should")
 
-    @staticmethod
-    def _socket(session: AsyncSession) -> ClientConnection:
-        return cast(ClientConnection, session._ws)  # pyright: ignore[reportPrivateUsage]
+    @property
+    def _socket(self) -> ClientConnection:
+        if self._wire is None:
+            raise RuntimeError("the connection does not stand yet")
+        return self._wire
+
+
+def _message_of(audio: Audio) -> bytes:
+    """What google-genai would send, without the models it builds for it: twenty times a second and call."""
+    data = base64.urlsafe_b64encode(audio.pcm)
+    return b'{"realtime_input": {"audio": {"data": "%b", "mime_type": "audio/pcm;rate=%d"}}}' % (data, audio.hz)

@@ -3,12 +3,11 @@
 import asyncio
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import cast
 
 from google.genai import Client
 from google.genai.errors import APIError
-from google.genai.live import AsyncSession
 from google.genai.types import Blob, Content, FunctionResponse, LiveServerMessage
 from loguru import logger
 from websockets.exceptions import ConnectionClosed
@@ -54,7 +53,7 @@ class ModelLink:
         self._outbox = Outbox()
         self._handle: str | None = None
         self._is_handle_fresh = False
-        self._generation = 0
+        self._generation = self._malformed = 0
         self._call_generations: dict[str, int] = {}
         self._connection: ModelConnection | None = None
         self._is_open = False
@@ -125,8 +124,12 @@ class ModelLink:
     # ---- what is sent: the part of google-genai's AsyncSession that Pipecat uses ----
 
     def send_audio(self, audio: Audio) -> None:
-        """Voice of the caller."""
-        self._add(audio)
+        """Voice of the caller; on the wire when this returns, unless something else has to go first."""
+        connection = self._connection
+        if connection is not None and not len(self._outbox) and connection.send_now(audio):
+            self._outbox.passed(audio)
+        else:
+            self._add(audio)
 
     async def send_realtime_input(self, *, text: str | None = None, audio: Blob | None = None) -> None:
         """Words in step with the audio."""
@@ -303,7 +306,7 @@ class ModelLink:
         self._go_on(listener, beginning)
         self._connection = connection
         listener.link_ready(beginning, cause, took_secs)
-        receiving = asyncio.create_task(self._receive(connection.session, listener), name="model link receiving")
+        receiving = asyncio.create_task(self._receive(connection, listener), name="model link receiving")
         sending = asyncio.create_task(self._send(connection), name="model link sending")
         try:
             over, failure = await self._wait_for_end(receiving, leave, listener)
@@ -375,30 +378,39 @@ class ModelLink:
                     logger.exception("something for the model could not be sent: {}", type(error).__name__)
                 self._outbox.sent(item)
 
-    async def _receive(self, session: AsyncSession, listener: LinkListener) -> None:
-        malformed = 0
+    async def _receive(self, connection: ModelConnection, listener: LinkListener) -> None:
+        self._malformed = 0
+
+        async def hear(pieces: list[bytes]) -> None:
+            self._malformed = 0
+            self._is_handle_fresh = False
+            async with self._handling:
+                for pcm in pieces:
+                    await _hand_over(listener.link_voice(pcm))
+
+        connection.hear_by(hear)
         while True:
             try:
-                async for message in session.receive():
-                    malformed = 0
+                async for message in connection.session.receive():
+                    self._malformed = 0
                     async with self._handling:
                         self._note(message, listener)
-                        await _hand_over(message, listener)
+                        await _hand_over(listener.link_message(message))
             except (ConnectionClosed, OSError, EOFError):
                 raise
             except APIError as error:
                 if isinstance(cast(object, error.details), str):  # pyright: ignore[reportUnknownMemberType]
                     raise  # the reason of a close; anything else was a message
-                malformed = self._pass_over(listener, malformed)
+                self._pass_over(listener)
             except (ValueError, TypeError, AttributeError):
                 # One unreadable message (google-genai raises these for it) must not cost the conversation.
-                malformed = self._pass_over(listener, malformed)
+                self._pass_over(listener)
 
-    def _pass_over(self, listener: LinkListener, malformed: int) -> int:
-        listener.link_malformed(malformed + 1)
-        if malformed + 1 >= _MALFORMED_LIMIT:
+    def _pass_over(self, listener: LinkListener) -> None:
+        self._malformed += 1
+        listener.link_malformed(self._malformed)
+        if self._malformed >= _MALFORMED_LIMIT:
             raise ConnectionError("too many messages in a row cannot be read")
-        return malformed + 1
 
     def _note(self, message: LiveServerMessage, listener: LinkListener) -> None:
         update = message.session_resumption_update
@@ -416,9 +428,9 @@ class ModelLink:
             listener.link_going(left_secs)
 
 
-async def _hand_over(message: LiveServerMessage, listener: LinkListener) -> None:
+async def _hand_over(dealing: Awaitable[None]) -> None:
     try:
-        await listener.link_message(message)
+        await dealing
     except Exception as error:
         # A message that we cannot deal with is our bug; the conversation goes on with the next one.
         logger.exception("a message of the model could not be dealt with: {}", type(error).__name__)

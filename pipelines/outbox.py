@@ -90,9 +90,13 @@ class Outbox:
                 self._waiting_ms -= item.duration_ms
             else:
                 self.dropped_ms -= item.duration_ms
-            self._recent.append(item)
-            while self._recent[0].until_ms < item.until_ms - _RECENT_MS:
-                self._recent.popleft()
+            self.passed(item)
+
+    def passed(self, audio: Audio) -> None:
+        """Remember audio that went on its way without waiting here, as if it had."""
+        self._recent.append(audio)
+        while self._recent[0].until_ms < audio.until_ms - _RECENT_MS:
+            self._recent.popleft()
 
     def say_again(self, from_ms: float) -> None:
         """Put audio that was sent already, and spoken after `from_ms`, before everything that waits."""

@@ -30,7 +30,7 @@ _DECODE = _decode_table()
 _ENCODE = _encode_table()
 
 
-def decode_mulaw(mulaw: bytes) -> bytes:
+def decode_mulaw(mulaw: bytes | bytearray) -> bytes:
     """Mu-law bytes (one a sample) -> PCM16 little-endian, same rate."""
     return _DECODE[np.frombuffer(mulaw, dtype=np.uint8)].tobytes()
 

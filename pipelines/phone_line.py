@@ -1,15 +1,11 @@
-"""The phone's transport: Twilio's media messages <-> frames, with 200 ms of audio sent ahead and marks behind it."""
+"""The phone's transport: its way out, with 200 ms of audio sent ahead and marks behind it, and its way in."""
 
 import asyncio
-from collections.abc import Callable
 from typing import Any
 
 from fastapi import WebSocket
-from pipecat.audio.dtmf.types import KeypadEntry
 from pipecat.frames.frames import (
     Frame,
-    InputAudioRawFrame,
-    InputDTMFFrame,
     InterruptionFrame,
     OutputAudioRawFrame,
     StartFrame,
@@ -23,22 +19,18 @@ from pipecat.transports.websocket.fastapi import (
 
 from pipelines.line import CallLine
 from pipelines.line_taps import AgentTap
-from pipelines.phone_audio import decode_mulaw, encode_mulaw
+from pipelines.phone_audio import encode_mulaw
+from pipelines.phone_input import PhoneInput
+from pipelines.phone_socket import ShortWay, short_way_of
 from telephony import media_stream
-from telephony.media_stream import MalformedMessage, MediaStream, ProtocolViolation
+from telephony.media_stream import MediaStream
 
 _LEAD_MS = 200.0
 """Audio sent ahead of its playing. It costs nothing at an interruption, because `clear` empties Twilio's buffer, and a
 loop that is late by less is not heard."""
 
-_JOINED_FRAMES = 2
-"""So many of Twilio's 20 ms frames pass through the pipeline as one: each costs the same there, however long it is."""
-
 _MARK_EVERY_MS = 200.0
 """How much audio goes between two marks while the agent speaks."""
-
-
-_KEYS = frozenset(entry.value for entry in KeypadEntry)
 
 
 def stream_sid_of(stream: MediaStream) -> str:
@@ -49,30 +41,12 @@ def stream_sid_of(stream: MediaStream) -> str:
 
 
 class PhoneSerializer(FrameSerializer):
-    """Twilio's JSON <-> Pipecat's frames; no network side effect (hanging up is the server's business).
+    """Pipecat's frames -> Twilio's JSON; no network side effect (hanging up is the server's business)."""
 
-    A message that breaks the protocol in mid-call is counted and passed over: the line is worth more than the rule.
-    """
-
-    def __init__(self, stream: MediaStream, line: CallLine) -> None:
-        """Take the stream, `start` already received, and the line to tell."""
+    def __init__(self, stream: MediaStream) -> None:
+        """Take the stream, `start` already received."""
         super().__init__()
-        self._stream = stream
         self._stream_sid = stream_sid_of(stream)
-        self._line = line
-        self._pieces: list[InputAudioRawFrame] = []
-
-    def _joined(self, frame: InputAudioRawFrame) -> InputAudioRawFrame | None:
-        """Return what came since the last time, once it is enough."""
-        self._pieces.append(frame)
-        if len(self._pieces) < _JOINED_FRAMES:
-            return None
-        pieces, self._pieces = self._pieces, []
-        whole = InputAudioRawFrame(
-            audio=b"".join(piece.audio for piece in pieces), sample_rate=frame.sample_rate, num_channels=1
-        )
-        whole.metadata.update(frame.metadata)
-        return whole
 
     async def serialize(self, frame: Frame) -> str | None:
         """Audio (PCM16 at the line's rate) -> `media`; an interruption -> `clear`; anything else -> None."""
@@ -83,30 +57,7 @@ class PhoneSerializer(FrameSerializer):
         return None
 
     async def deserialize(self, data: str | bytes) -> Frame | None:
-        """`media` -> caller audio, `dtmf` -> a key, `mark` and `stop` -> the line; anything else -> None."""
-        if self._line.is_hung_up:
-            return None  # the call is over, whatever else was on its way
-        self._line.last_sign_ms = self._line.clock.now_ms
-        try:
-            event = self._stream.receive(data if isinstance(data, str) else data.decode("utf-8", "replace"))
-        except (MalformedMessage, ProtocolViolation) as error:
-            self._line.pass_over(str(error))
-            return None
-        if isinstance(event, media_stream.Media):
-            pcm = decode_mulaw(event.payload)
-            if not pcm:
-                return None
-            frame = InputAudioRawFrame(audio=pcm, sample_rate=self._line.caller_hz, num_channels=1)
-            self._line.caller_audio(event.timestamp_ms, frame)
-            return self._joined(frame)
-        if isinstance(event, media_stream.Mark):
-            self._line.playout.return_mark(event.name, self._line.clock.now_ms)
-        elif isinstance(event, media_stream.Stop):
-            self._line.is_hung_up = True
-        elif isinstance(event, media_stream.Dtmf):
-            self._line.digit(event.digit)
-            # A to D are keys of the standard that Pipecat has no name for, and that no caller's phone has.
-            return InputDTMFFrame(button=KeypadEntry(event.digit)) if event.digit in _KEYS else None
+        """Nothing: `PhoneInput` reads what comes in."""
         return None
 
 
@@ -120,13 +71,13 @@ class PhoneOutput(AgentTap, FastAPIWebsocketOutputTransport):
         params: FastAPIWebsocketParams,
         *,
         line: CallLine,
-        send_text: Callable[[str], Any],
+        short_way: ShortWay | None,
         stream_sid: str,
     ) -> None:
-        """As the base class, with the line to tell and how to send a raw message."""
+        """As the base class, with the line to tell and the short way out, where there is one."""
         super().__init__(transport, client, params)
         self.line = line
-        self._send_text = send_text
+        self._short_way = short_way
         self._stream_sid = stream_sid
         self._unmarked_ms = 0.0
 
@@ -143,8 +94,7 @@ class PhoneOutput(AgentTap, FastAPIWebsocketOutputTransport):
             return False
         if self.is_taken_back(frame):
             return True
-        if not await self._write_frame(frame):
-            return False
+        await self._send(media_stream.media(self._stream_sid, encode_mulaw(frame.audio)))
         if self.is_taken_back(frame):
             return True  # meanwhile; the `clear` went out behind it
         self.line.agent_audio(frame.audio)
@@ -161,7 +111,11 @@ class PhoneOutput(AgentTap, FastAPIWebsocketOutputTransport):
         self._unmarked_ms = 0.0
         name = f"m{next(self.line.mark_numbers)}"
         self.line.playout.expect_mark(name, self.line.clock.now_ms)
-        await self._send_text(media_stream.mark(self._stream_sid, name))
+        await self._send(media_stream.mark(self._stream_sid, name))
+
+    async def _send(self, text: str) -> None:
+        if self._short_way is None or not self._short_way.send_now(text):
+            await self._client.send(text)
 
     def drop_unsent(self) -> None:
         """At an interruption `clear` is sent (by the base class); it returns the marks that were still out."""
@@ -193,7 +147,7 @@ class PhoneTransport(FastAPIWebsocketTransport):
     def __init__(self, websocket: WebSocket, stream: MediaStream, line: CallLine) -> None:
         """Take an accepted socket whose `start` has been received."""
         params = FastAPIWebsocketParams(
-            serializer=PhoneSerializer(stream, line),
+            serializer=PhoneSerializer(stream),
             audio_in_enabled=True,
             audio_out_enabled=True,
             audio_in_sample_rate=line.caller_hz,
@@ -203,6 +157,12 @@ class PhoneTransport(FastAPIWebsocketTransport):
             add_wav_header=False,
         )
         super().__init__(_KeptOpen(websocket), params)  # pyright: ignore[reportArgumentType]
+        self._input = PhoneInput(self, self._client, params, websocket=websocket, stream=stream, line=line)
         self._output = PhoneOutput(
-            self, self._client, params, line=line, send_text=self._client.send, stream_sid=stream_sid_of(stream)
+            self,
+            self._client,
+            params,
+            line=line,
+            short_way=short_way_of(websocket),
+            stream_sid=stream_sid_of(stream),
         )

@@ -5,6 +5,7 @@ import asyncio
 from loguru import logger
 from pipecat.pipeline.pipeline import Pipeline
 from pipecat.pipeline.worker import PipelineParams, PipelineWorker
+from pipecat.pipeline.worker_observer import WorkerObserver
 from pipecat.transports.base_transport import BaseTransport
 from pipecat.workers.runner import WorkerRunner
 
@@ -15,6 +16,16 @@ from transcripts.call import EndReason
 
 _SHUTDOWN_SECS = 5.0
 """How long a pipeline may take to wind up once the call is over."""
+
+
+class _QuietObserver(WorkerObserver):
+    """Pipecat's go-between to observers, which is not there for frames as long as there is no observer.
+
+    A description of every push of every frame is made for it otherwise.
+    """
+
+    def __bool__(self) -> bool:
+        return bool(self._observers)
 
 
 class PipelineRun:
@@ -49,6 +60,7 @@ class PipelineRun:
             enable_rtvi=False,
             enable_turn_tracking=False,
         )
+        worker._observer = _QuietObserver()  # pyright: ignore[reportPrivateUsage]
         runner = WorkerRunner(handle_sigint=False)  # the server owns the signals
 
         @assembly.transport.event_handler("on_client_disconnected")

@@ -163,6 +163,7 @@ def _shorten_ways(names: list[str], assembly: Assembly) -> None:
     model.passes_audio_on = bool(behind)
     if isinstance(output, AgentTap):
         output.passes_audio_on = any(index > names.index("transport.output") for index in behind)
+        output.tells_of_speaking = any(name not in STAGE_NAMES for name in names)
 
 
 def _transport_input(_stage: Stage, assembly: Assembly) -> None:

@@ -22,7 +22,7 @@ from transcripts.entries import Entry, EventEntry, FinishEntry, NextStepEntry, R
 from transcripts.store import CallStore, Place
 from transcripts.writing import write_entries
 
-_GATHER_SECS = 0.05
+_GATHER_SECS = 0.2
 _BATCH = 200
 _FIRST_RETRY_SECS = 0.1
 _LAST_RETRY_SECS = 5.0

@@ -9,7 +9,7 @@ from sqlmodel import col, func, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from storage.engine import Database
-from storage.rows import insert_or_ignore
+from storage.rows import insert_new, insert_or_ignore
 from transcripts.call import NEXT, Call, CallEvent, CallStatus, EndReason, RecordingStatus, Turn
 from transcripts.entries import Entry, EventEntry, FinishEntry, NextStepEntry, RecordingEntry, TurnEntry
 from transcripts.models import CallEventRow, CallRow, TurnRow
@@ -151,8 +151,8 @@ class CallStore:
                 case _:
                     ends.append(entry)
         async with self._db.writer() as session:
-            await insert_or_ignore(session, TurnRow, turns)
-            await insert_or_ignore(session, CallEventRow, events)
+            await insert_new(session, TurnRow, turns)
+            await insert_new(session, CallEventRow, events)
             for entry in ends:
                 match entry:
                     case FinishEntry():

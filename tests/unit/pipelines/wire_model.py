@@ -165,6 +165,7 @@ class Told:
         self.going: list[float] = []
         self.malformed: list[int] = []
         self.resumable = 0
+        self.voice = b""
         self.is_idle = True
         self.said: list[Content] = []
         self.going_on = Resumption(NEVER_SAID_MS)
@@ -176,6 +177,9 @@ class Told:
         """What the model said, as its transcription tells."""
         contents = [message.server_content for message in self.messages if message.server_content]
         return [content.output_transcription.text or "" for content in contents if content.output_transcription]
+
+    async def link_voice(self, pcm: bytes) -> None:
+        self.voice += pcm
 
     async def link_message(self, message: LiveServerMessage) -> None:
         self.messages.append(message)

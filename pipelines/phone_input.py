@@ -1,0 +1,165 @@
+"""The phone's way in: Twilio's messages become audio for the line and for the pipeline, several of them as one."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from fastapi import WebSocket
+from loguru import logger
+from pipecat.audio.dtmf.types import KeypadEntry
+from pipecat.frames.frames import Frame, InputAudioRawFrame, InputDTMFFrame
+from pipecat.transports.base_transport import BaseTransport
+from pipecat.transports.websocket.fastapi import (
+    FastAPIWebsocketClient,
+    FastAPIWebsocketInputTransport,
+    FastAPIWebsocketParams,
+)
+
+from pipelines.line import CallLine
+from pipelines.phone_audio import decode_mulaw
+from pipelines.phone_socket import short_way_of
+from telephony import media_stream
+from telephony.media_stream import MalformedMessage, MediaStream, ProtocolViolation
+
+_SEAM_MS = 5.0
+"""Frames whose time stamps are further apart than their audio is long are not joined: something is missing between."""
+
+_KEYS = frozenset(entry.value for entry in KeypadEntry)
+
+
+class PhoneInput(FastAPIWebsocketInputTransport):
+    """Reads the socket by the short way if it has one, and else by the long one; both bring the same.
+
+    Twilio's 20 ms frames are joined before anybody sees them, because each costs the same on its way, however long it
+    is. A message that breaks the protocol in mid-call is counted and passed over: the line is worth more than the rule.
+
+    Attributes:
+        joined_frames: How many of them are joined.
+        audio_reader: Takes the audio at once, on the event loop, and never raises; None: it goes on as a frame.
+    """
+
+    def __init__(
+        self,
+        transport: BaseTransport,
+        client: FastAPIWebsocketClient,
+        params: FastAPIWebsocketParams,
+        *,
+        websocket: WebSocket,
+        stream: MediaStream,
+        line: CallLine,
+    ) -> None:
+        """As the base class, with the socket, the stream whose `start` was read, and the line to tell."""
+        super().__init__(transport, client, params)
+        self.joined_frames = 2
+        self.audio_reader: Callable[[InputAudioRawFrame], None] | None = None
+        self._websocket = websocket
+        self._stream = stream
+        self._line = line
+        self._held = bytearray()
+        self._held_count = 0
+        self._held_at_ms = 0.0
+        self._broken: asyncio.Future[None] | None = None
+
+    # ---- Pipecat's extension points ----
+
+    async def _receive_messages(self) -> None:
+        """Read until the socket is gone, then tell so."""
+        self._broken = asyncio.get_running_loop().create_future()
+        short_way = short_way_of(self._websocket)
+        reading = asyncio.create_task(self._read(), name="media socket")
+        try:
+            if short_way is not None:
+                short_way.read_by(self._take)
+            await asyncio.wait({reading, self._broken}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            if short_way is not None:
+                short_way.read_by(None)
+            self._broken.cancel()
+            reading.cancel()
+            await asyncio.wait({reading})
+        self._let_go()
+        if not self._client.is_closing:
+            await self._client.trigger_client_disconnected()
+
+    async def _audio_task_handler(self) -> NoReturn:
+        """Push what has to go the long way; the base class would wake up twice a second to miss audio."""
+        while True:
+            frame: Frame = await self._audio_in_queue.get()  # pyright: ignore[reportUnknownVariableType]
+            await self.push_frame(frame)  # pyright: ignore[reportUnknownArgumentType]
+
+    # ---- reading ----
+
+    async def _read(self) -> None:
+        """Read what comes the long way: everything, or only what the short way leaves over."""
+        while True:
+            message: dict[str, Any] = dict(await self._websocket.receive())
+            if message["type"] == "websocket.disconnect":
+                return
+            text = message.get("text")
+            if text is None:
+                text = (message.get("bytes") or b"").decode("utf-8", "replace")
+            self._take(text)
+
+    def _take(self, text: str) -> None:
+        """Take one message. What it raises is our own fault, and ends the reading."""
+        if self._broken is None or self._broken.done():
+            return
+        try:
+            self._take_in(text)
+        except Exception as error:
+            logger.exception("a message of the media socket could not be dealt with: {}", type(error).__name__)
+            self._broken.set_result(None)
+
+    def _take_in(self, text: str) -> None:
+        line = self._line
+        if line.is_hung_up:
+            return  # the call is over, whatever else was on its way
+        line.last_sign_ms = line.clock.now_ms
+        try:
+            event = self._stream.receive(text)
+        except (MalformedMessage, ProtocolViolation) as error:
+            line.pass_over(str(error))
+            return
+        if isinstance(event, media_stream.Media):
+            if event.payload:
+                self._hold(event)
+        elif isinstance(event, media_stream.Mark):
+            line.playout.return_mark(event.name, line.clock.now_ms)
+        elif isinstance(event, media_stream.Stop):
+            self._let_go()
+            line.is_hung_up = True
+        elif isinstance(event, media_stream.Dtmf):
+            self._let_go()
+            line.digit(event.digit)
+            # A to D are keys of the standard that Pipecat has no name for, and that no caller's phone has.
+            if event.digit in _KEYS and not self._paused:
+                self._audio_in_queue.put_nowait(InputDTMFFrame(button=KeypadEntry(event.digit)))
+
+    def _hold(self, event: media_stream.Media) -> None:
+        self._line.last_sound_ms = self._line.clock.now_ms
+        if self._held:
+            end_ms = self._held_at_ms + len(self._held) / self._line.caller_hz * 1000
+            if abs(event.timestamp_ms - end_ms) > _SEAM_MS:
+                self._let_go()
+        if not self._held:
+            self._held_at_ms = float(event.timestamp_ms)
+        self._held += event.payload
+        self._held_count += 1
+        if self._held_count >= self.joined_frames:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """Tell of what is held, if anything."""
+        if not self._held:
+            return
+        pcm = decode_mulaw(self._held)
+        self._held = bytearray()
+        self._held_count = 0
+        frame = InputAudioRawFrame(audio=pcm, sample_rate=self._line.caller_hz, num_channels=1)
+        self._line.caller_audio(self._held_at_ms, frame)
+        if self._paused:
+            return
+        if self.audio_reader is not None:
+            self.audio_reader(frame)
+        elif self._audio_task is not None:
+            self._audio_in_queue.put_nowait(frame)
