@@ -6,7 +6,7 @@ UV := $(BIN)/uv
 # One bounded suite on two cores: whole calls wait more than they compute, so four processes keep both busy.
 PYTEST_JOBS ?= 4
 
-.PHONY: demo run test check soak lock format clean
+.PHONY: demo run test check soak bench lock format clean
 .DEFAULT_GOAL := demo
 
 # `ensurepip` is what Debian and Ubuntu split out of python3; without it `-m venv` fails half-way.
@@ -45,6 +45,9 @@ check: .venv
 soak: .venv
 	@$(BIN)/python cli.py chaos
 	@$(BIN)/python -m pytest -m soak -s
+
+bench: .venv
+	@$(BIN)/python cli.py bench smoke
 
 format: .venv
 	@$(BIN)/ruff format .

@@ -28,8 +28,11 @@ app = typer.Typer(
 )
 agents_app = typer.Typer(help="The agents in the YAML files.", no_args_is_help=True)
 app.add_typer(agents_app, name="agents")
+bench_app = typer.Typer(help="How many calls a core carries, measured at the wire.", no_args_is_help=True)
+app.add_typer(bench_app, name="bench")
 
 _ROOT = Path(__file__).parent
+_BENCH_RESULTS = _ROOT / "bench" / "results"
 _CHILD_STOP_SECS = 5.0
 
 
@@ -124,6 +127,61 @@ def chaos(
         _stop(str(error), 2)
     cores = processes or os.cpu_count() or 1
     raise typer.Exit(run_table(drills, processes=cores, at_once=at_once, write=print))
+
+
+@app.command()
+def plan(
+    calls: Annotated[int, typer.Option(min=1, help="Calls at once, at the peak.")],
+    minutes_per_day: Annotated[float, typer.Option(min=0, help="Minutes of calls in a day.")],
+    assume: Annotated[list[str] | None, typer.Option(help="NAME=VALUE for an assumption; a plan names them.")] = None,
+    curve: Annotated[Path, typer.Option(help="What `bench density` measured.")] = _ROOT / "docs" / "density.json",
+) -> None:
+    """Print what a load needs and costs: processes, machines, limits at Twilio and Gemini, a month's bill."""
+    try:
+        from bench.plan_request import CannotPlan, plan_text
+    except ModuleNotFoundError as error:
+        _stop(f"{error.name} is missing; plan in a checkout", 2)
+    try:
+        print(plan_text(calls, minutes_per_day, assume or [], curve))
+    except CannotPlan as error:
+        _stop(str(error), 2)
+
+
+@bench_app.command("density")
+def density(
+    calls: Annotated[str, typer.Option(help="Calls at once, one number for each step.")] = "1,10,25,50,75,100",
+    cores: Annotated[int, typer.Option(min=1, help="Cores of the server; it gets a process for each.")] = 1,
+    seconds: Annotated[float, typer.Option(help="How long each call lasts.")] = 40.0,
+    runs: Annotated[int, typer.Option(min=1, help="How often; the report has the medians.")] = 1,
+    out: Annotated[Path, typer.Option(help="Folder for JSON, table and plot.")] = _BENCH_RESULTS,
+    only: Annotated[list[str] | None, typer.Option(help="Only trunkline, bridge or generated; repeat it.")] = None,
+) -> None:
+    """Measure Trunkline, a bare bridge and a generated bot with more and more calls; 1 when a row is bad."""
+    try:
+        from bench.density_request import CannotMeasure, Order, measure, read_calls
+    except ModuleNotFoundError as error:
+        _stop(f"{error.name} is missing; measure in a checkout, after `make .venv`", 2)
+    try:
+        wrongs = measure(Order(read_calls(calls), cores, seconds, runs), out, only or [], print)
+    except CannotMeasure as error:
+        _stop(str(error), 2)
+    if wrongs:
+        _stop("\n".join(wrongs), 1)
+
+
+@bench_app.command("smoke")
+def smoke(out: Annotated[Path, typer.Option(help="Folder for JSON, table and plot.")] = _BENCH_RESULTS) -> None:
+    """Measure Trunkline and a bare bridge with a few calls, within two minutes; 1 when a row is bad."""
+    try:
+        from bench.density_request import SMOKE, SMOKE_CANDIDATES, CannotMeasure, measure
+    except ModuleNotFoundError as error:
+        _stop(f"{error.name} is missing; measure in a checkout, after `make .venv`", 2)
+    try:
+        wrongs = measure(SMOKE, out / "smoke", SMOKE_CANDIDATES, print, has_plan=False)
+    except CannotMeasure as error:
+        _stop(str(error), 2)
+    if wrongs:
+        _stop("\n".join(wrongs), 1)
 
 
 @agents_app.command("check")

@@ -45,7 +45,7 @@ FENCED: dict[str, set[str]] = {
     "google.genai": {"pipelines", "transcripts"},
     "pipecat": {"pipelines", "bots"},
     "onnxruntime": {"pipelines"},
-    "fastapi": {"api", "pipelines", "simulators"},
+    "fastapi": {"api", "pipelines", "simulators", "bench"},
     "trustme": {"simulators"},
 }
 """Libraries that only some rooms may know. `pipelines` meets fastapi at one border: a socket goes in at

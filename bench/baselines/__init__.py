@@ -1,0 +1,1 @@
+"""What Trunkline is measured against: a bridge written by hand, and the bot that `pipecat init` writes."""

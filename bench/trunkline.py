@@ -1,0 +1,49 @@
+"""Trunkline as the server under test: the shipped agents unchanged, recordings and transcripts on."""
+
+import os
+import sys
+from pathlib import Path
+
+from bench.launch import Launch
+
+_ROOT = Path(__file__).resolve().parent.parent
+_KEPT = ("PATH", "HOME", "LANG", "TMPDIR")
+DATA_FOLDER = "trunkline-data"
+_CEILING = 1000
+"""Calls at once: the bench looks for the machine's limit and not for the setting's."""
+
+
+def launch(port: int, gemini_base_url: str, ca_file: Path, work_dir: Path, processes: int = 1) -> Launch:
+    """How to start it.
+
+    Args:
+        port: where it is to listen, on the loopback.
+        gemini_base_url: https address of the model.
+        ca_file: PEM of the authority behind it.
+        work_dir: its data folder is made in it; also where it is started, so that no `.env` is read.
+        processes: how many server processes.
+    """
+    settings: dict[str, object] = {
+        "PORT": port,
+        "PROCESSES": processes,
+        "MAX_CALLS": _CEILING,
+        "LOG_LEVEL": "WARNING",
+        "GEMINI_BASE_URL": gemini_base_url,
+        "GEMINI_CA_FILE": ca_file.resolve(),
+        "AGENTS_DIR": _ROOT / "config" / "agents",
+        "BOTS_DIR": _ROOT / "bots",
+        "DATA_DIR": work_dir.resolve() / DATA_FOLDER,
+        # Sentences for bad days are read aloud by the model at start: nothing that a call costs.
+        "PREPARE_SENTENCES": False,
+    }
+    environment = {name: os.environ[name] for name in _KEPT if name in os.environ}
+    return Launch(
+        name="Trunkline",
+        argv=[sys.executable, str(_ROOT / "cli.py"), "serve"],
+        cwd=work_dir,
+        env=environment | {f"TRUNKLINE_{name}": str(value) for name, value in settings.items()},
+        voice_path="/twilio/voice",
+        port=port,
+        keeps_rows=True,
+        status_path="/twilio/status",
+    )
