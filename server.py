@@ -23,6 +23,7 @@ from config.settings import Settings, lend_environment
 from pipelines import AnyBot, GuestBot
 from pipelines.answering import Answering
 from pipelines.gemini_client import client_for
+from pipelines.housekeeping import settle
 from pipelines.live import LiveCalls
 from pipelines.ringing import Ringing
 from pipelines.run import CallServices
@@ -142,4 +143,9 @@ class RunningServer:
 
 def serve(settings: Settings, on_ready: Callable[[RunningServer], None]) -> None:
     """Serve until SIGINT or SIGTERM; `on_ready` is called once it listens. Raises `CannotStart`."""
-    run(RunningServer(settings, drain_secs=settings.drain_secs), on_ready)
+
+    def settled(server: RunningServer) -> None:
+        settle()
+        on_ready(server)
+
+    run(RunningServer(settings, drain_secs=settings.drain_secs), settled)

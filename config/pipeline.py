@@ -31,6 +31,13 @@ class StageSettings(BaseModel):
 class TransportInput(StageSettings):
     """The caller's audio comes in here."""
 
+    piece_ms: int = Field(
+        default=40,
+        ge=20,
+        le=200,
+        description="A telephone's audio is taken in pieces of this, in ms: longer ones cost less, and delay replies.",
+    )
+
 
 class SileroVad(StageSettings):
     """Says when the caller begins and stops to speak. Gemini has its own ears; this one drives silence and latency."""
@@ -107,6 +114,13 @@ class GeminiLive(StageSettings):
 
 class TransportOutput(StageSettings):
     """The agent's audio leaves here."""
+
+    lead_ms: int = Field(
+        default=200,
+        ge=40,
+        le=2000,
+        description="So far ahead of its playing audio is sent to a telephone, in ms; an interruption takes it back.",
+    )
 
 
 class Recorder(StageSettings):

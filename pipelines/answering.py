@@ -9,6 +9,7 @@ from loguru import logger
 from config.agent import AgentConfig
 from pipelines.clock import CallClock
 from pipelines.guest import AnyBot, GuestBot, run_guest
+from pipelines.housekeeping import Housekeeping
 from pipelines.live import LiveCalls
 from pipelines.run import CallServices, run_call
 from pipelines.transports import CallTransport, phone_transport
@@ -17,7 +18,7 @@ from transcripts.call import Call, EndReason
 from transcripts.log import LogWriter
 
 
-@dataclass(frozen=True)
+@dataclass
 class Answering:
     """Runs the calls that `live` has admitted."""
 
@@ -25,6 +26,10 @@ class Answering:
     live: LiveCalls
     log_writer: LogWriter
     services: CallServices
+
+    def __post_init__(self) -> None:
+        """Somebody sees to what calls leave behind."""
+        self._housekeeping = Housekeeping(lambda: self.live.count)
 
     def expect(self, call: Call, agent: AgentConfig) -> None:
         """Begin to connect the model of a call that rings. Immediate."""
@@ -46,7 +51,10 @@ class Answering:
             live = self.live.get(call.call_id)
             if live is None:
                 raise RuntimeError(f"call {call.call_id} was not admitted")
-            return await run_guest(bot, call, agent, websocket, start, self.log_writer.open(call.call_id), live)
+            try:
+                return await run_guest(bot, call, agent, websocket, start, self.log_writer.open(call.call_id), live)
+            finally:
+                self._housekeeping.call_ended()
         return await self.run_voice(phone_transport(websocket, MediaStream.after(start), clock), call, agent)
 
     async def run_voice(self, voice: CallTransport, call: Call, agent: AgentConfig) -> EndReason:
@@ -60,4 +68,7 @@ class Answering:
             logger.error("agent {} names a bot that cannot take this call: {}", agent.name, agent.bot)
             log.finish(EndReason.FAILED)
             return EndReason.FAILED
-        return await run_call(call, agent, bot, voice, log, self.services, live)
+        try:
+            return await run_call(call, agent, bot, voice, log, self.services, live)
+        finally:
+            self._housekeeping.call_ended()

@@ -1,7 +1,6 @@
 """Gemini Live as one stage of the pipeline: Pipecat's service, over a link that outlives its connections."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -23,22 +22,26 @@ from pipecat.frames.frames import (
     TTSAudioRawFrame,
     TTSStartedFrame,
     TTSStoppedFrame,
+    TTSTextFrame,
 )
 from pipecat.processors.frame_processor import FrameCallback, FrameDirection
 from pipecat.services.google.gemini_live.llm import GeminiLiveLLMService
+from pipecat.utils.text.base_text_aggregator import TextType
 
 from pipelines.gemini_setup import declare_tools
 from pipelines.line import heard_until_ms
 from pipelines.link_listener import Beginning, Cause, Resumption
 from pipelines.model_failures import ModelFailure
 from pipelines.model_link import ModelLink
+from pipelines.model_pace import ModelPace
 from pipelines.model_voice import VOICE_HZ
 from pipelines.outbox import Audio
 from pipelines.owed_answer import WAITING_PROMPT, KnownResult, OwedAnswer
 from pipelines.scribe import Scribe
+from pipelines.told_turns import ToldTurns
 from pipelines.tools import TOOL_GRACE_SECS
+from pipelines.voice_pieces import VoicePieces
 from telemetry import metrics
-from transcripts.call import Speaker, Turn
 
 _SPOKE_UP_MS = 1500.0
 """An interruption so soon after the caller was heard is his."""
@@ -47,13 +50,6 @@ _ARRIVING_MS = 1000.0
 _NOTICED_AFTER_MS = 600.0
 _SAY_AGAIN_BEFORE_MS = 300.0
 """The detector of voice notices speech a little after its first sound."""
-
-
-_ROLES = {Speaker.CALLER: "user", Speaker.AGENT: "model"}
-
-
-def _content(turn: Turn) -> Content:
-    return Content(role=_ROLES[turn.speaker], parts=[Part(text=turn.text)])
 
 
 class GeminiLive(GeminiLiveLLMService):
@@ -78,18 +74,20 @@ class GeminiLive(GeminiLiveLLMService):
         self.model_link = link
         self.passes_audio_on = True
         """Whether the caller's audio goes on through the pipeline, for a stage that reads it behind the model."""
+        self.tells_text = True
+        """Whether words are also told as a text model's, for stages that are not ours."""
         self._scribe = scribe
         self._on_failed = on_failed
         self._owed = OwedAnswer(asked=opening)
         self._is_generated = False
         self._has_spoken = False
-        self._resumable_ms = self._lost_ms = self._voice_ms = 0.0
+        self._told = ToldTurns(scribe)
+        self._lost_ms = 0.0
         self._is_told = True
-        self._said_last = ""
         self._is_recovering = False
-        self._spoken_since_ms = self._spoken_ms = 0.0
         self._is_slow = self._is_hushed = False
-        self._odd_byte = b""
+        self._pace = ModelPace()
+        self._pieces = VoicePieces(self._push_voice, self._push_words)
         self._tool_functions = tools
         self._calls: dict[str, tuple[str, dict[str, Any]]] = {}
         self._asked_again: dict[str, str] = {}
@@ -126,11 +124,16 @@ class GeminiLive(GeminiLiveLLMService):
             self._transcription_timeout_task = None
         self._cancel_end_frame_deferral_timeout()
         self._discard_deferred_turn()
+        self._pieces.drop()
         await self.model_link.close()
 
     async def _send_user_audio(self, frame: InputAudioRawFrame) -> None:
-        if not self._audio_input_paused and self._ready_for_realtime_input:
-            self.model_link.send_audio(Audio(frame.audio, frame.sample_rate, heard_until_ms(frame)))
+        self.hear(frame.audio, frame.sample_rate, heard_until_ms(frame))
+
+    def hear(self, pcm: bytes, rate_hz: int, until_ms: float) -> None:
+        """Take voice of the caller (PCM16 mono), whose last sample was spoken at `until_ms` of call time."""
+        if not self._audio_input_paused and self._ready_for_realtime_input and not self._cancelling:
+            self.model_link.send_audio(Audio(pcm, rate_hz, until_ms))
 
     async def queue_frame(
         self,
@@ -169,11 +172,12 @@ class GeminiLive(GeminiLiveLLMService):
     @property
     def is_answering(self) -> bool:
         """Whether an answer is arriving now."""
-        return self._has_spoken and self._scribe.now_ms - self._voice_ms < _ARRIVING_MS
+        return self._has_spoken and self._scribe.now_ms - self._pace.heard_ms < _ARRIVING_MS
 
     def hush(self) -> None:
         """Somebody else speaks from now on: whatever it says is not heard, until `use_model`."""
         self._is_hushed = True
+        self._pieces.drop()
 
     def reconnect(self) -> None:
         """The model stays silent: leave its connection for another one."""
@@ -212,7 +216,8 @@ class GeminiLive(GeminiLiveLLMService):
         if self._user_transcription_buffer:
             words, self._user_transcription_buffer = self._user_transcription_buffer, ""
             await self._push_user_transcription(words)
-        self._odd_byte = b""
+        await self._pieces.flush()
+        self._pace.forget_half()
         self._discard_deferred_turn()
         if self._bot_is_responding and not self._is_generated:
             self._owed.spoken = self._llm_output_buffer
@@ -220,7 +225,7 @@ class GeminiLive(GeminiLiveLLMService):
             if not self._owed.is_empty:
                 self._scribe.await_words()
         self._lost_ms = self._scribe.now_ms
-        self._said_last, self._llm_output_buffer = self._llm_output_buffer, ""
+        self._told.said_last, self._llm_output_buffer = self._llm_output_buffer, ""
         self._has_spoken = self._is_generated = False
 
     def link_attempt_failed(self, failure: ModelFailure) -> None:
@@ -240,7 +245,7 @@ class GeminiLive(GeminiLiveLLMService):
     def link_resumable(self) -> None:
         """What is said from now on is not in the handle, nor, in a connection's first ones, what it is told first."""
         if self._is_told:
-            self._resumable_ms = self._scribe.now_ms
+            self._told.known_until_ms = self._scribe.now_ms
 
     def link_malformed(self, count: int) -> None:
         """Told once for each row of them."""
@@ -250,44 +255,25 @@ class GeminiLive(GeminiLiveLLMService):
 
     def history(self) -> Sequence[Content]:
         """What was said so far, for a model that knows nothing of it."""
-        return [_content(turn) for turn in self._conversation()]
-
-    def _conversation(self) -> list[Turn]:
-        """What was said so far; the model's last words whole, for what it has sent will be heard."""
-        turns = self._scribe.conversation()
-        said = self._said_last.strip()
-        if said and turns and turns[-1].speaker is Speaker.AGENT and said.startswith(turns[-1].text):
-            turns[-1] = replace(turns[-1], text=said)
-        return turns
-
-    def _since_handle(self) -> Sequence[Content]:
-        """What was said and answered since the handle was given out."""
-        known_ms = self._resumable_ms
-        turns = [
-            turn
-            for turn in self._conversation()
-            if (turn.end_ms if turn.speaker is Speaker.CALLER else turn.start_ms) > known_ms
-        ]
-        answered = max((i + 1 for i, turn in enumerate(turns) if turn.speaker is Speaker.AGENT), default=0)
-        if self._owed.words:  # the prompt tells them, and how much of the answer was heard
-            answered = max((i for i, turn in enumerate(turns) if turn.speaker is Speaker.CALLER), default=0)
-        return [_content(turn) for turn in turns[:answered]]
+        return self._told.all()
 
     def resumption(self, beginning: Beginning) -> Resumption:
         """Say again what was not heard to its end; else ask for what is owed."""
         if beginning is Beginning.SEEDED:
-            self._resumable_ms = -1.0  # no handle has any of it yet
+            self._told.known_until_ms = -1.0  # no handle has any of it yet
         since_ms = self._scribe.caller.unheard_since_ms(self._scribe.now_ms)
         if since_ms is not None:
             self._scribe.caller.forget_words()
             self._owed.words.clear()
             asked = "" if self._owed.results else self._owed.asked
-            return Resumption(since_ms - _SAY_AGAIN_BEFORE_MS, asked, self._since_handle())
+            return Resumption(
+                since_ms - _SAY_AGAIN_BEFORE_MS, asked, self._told.since_handle(is_prompted=bool(self._owed.words))
+            )
         # A tool that still runs tells its result when it has one.
         prompt = "" if self._is_tool_running else self._owed.prompt()
         # Speech is noticed a moment after it began: what was sent in that moment went down with the connection.
         unnoticed_ms = max(self._lost_ms - _NOTICED_AFTER_MS, self._scribe.last_caller_ms)
-        return Resumption(unnoticed_ms, prompt, self._since_handle())
+        return Resumption(unnoticed_ms, prompt, self._told.since_handle(is_prompted=bool(self._owed.words)))
 
     @property
     def _is_tool_running(self) -> bool:
@@ -311,6 +297,10 @@ class GeminiLive(GeminiLiveLLMService):
         if self._is_hushed:
             return
         content = message.server_content
+        if content is not None and content.interrupted:
+            self._pieces.drop()
+        else:
+            await self._pieces.flush()
         if message.tool_call_cancellation:
             for call_id in message.tool_call_cancellation.ids or []:
                 await self._forget_call(call_id)
@@ -342,13 +332,31 @@ class GeminiLive(GeminiLiveLLMService):
         self._is_generated = False
         await self.stop_ttfb_metrics()
         data = self._whole_samples(pcm)
-        if not data:
-            return
+        if data:
+            await self._pieces.add(data, self._pace.ahead_at(self._scribe.now_ms))
+
+    async def link_words(self, words: str) -> None:
+        """A message with nothing but words of the model in it."""
+        if not self._is_hushed:
+            self._pieces.add_words(words, self._pace.ahead_at(self._scribe.now_ms) if self._has_spoken else 0.0)
+
+    async def _push_voice(self, pcm: bytes) -> None:
+        await self._begin_response()
+        await self.push_frame(TTSAudioRawFrame(audio=pcm, sample_rate=VOICE_HZ, num_channels=1))
+
+    async def _push_words(self, words: str) -> None:
+        if not self._is_generated:
+            await self._begin_response()
+        # After the end they are of speech that was sent already, and begin no other answer.
+        self._search_result_buffer += words
+        self._llm_output_buffer += words
+        await self._push_output_transcription_text_frames(words)
+
+    async def _begin_response(self) -> None:
         if not self._bot_is_responding:
             await self._set_bot_is_responding(True)
             await self.push_frame(TTSStartedFrame())
             await self.push_frame(LLMFullResponseStartFrame())
-        await self.push_frame(TTSAudioRawFrame(audio=data, sample_rate=VOICE_HZ, num_channels=1))
 
     def _note_interruption(self) -> None:
         """The model broke off. If nobody spoke up, the caller waits for the rest."""
@@ -383,7 +391,6 @@ class GeminiLive(GeminiLiveLLMService):
         self._bot_audio_buffer.clear()
 
     def _in_whole_samples(self, part: Part) -> Part:
-        """A chunk may end in the middle of a 16-bit sample, whose other half comes with the next one, or never."""
         blob = part.inline_data
         if blob is None or not blob.data:
             return part
@@ -393,39 +400,35 @@ class GeminiLive(GeminiLiveLLMService):
         return part.model_copy(update={"inline_data": Blob(data=data, mime_type=blob.mime_type)})
 
     def _whole_samples(self, pcm: bytes) -> bytes:
-        self._watch_pace(len(pcm))
-        if not self._odd_byte and len(pcm) % 2 == 0:
-            return pcm
-        data = self._odd_byte + pcm
-        size = len(data) // 2 * 2
-        self._odd_byte = data[size:]
-        return data[:size]
-
-    def _watch_pace(self, size: int) -> None:
-        """A model that speaks slower than real time is as good as stalled: its connection is replaced afterwards."""
-        now_ms = self._scribe.now_ms
+        """Take voice; a model that speaks slower than real time is as good as stalled, and is replaced afterwards."""
+        now_ms, pace, link = self._scribe.now_ms, self._pace, self.model_link
         if not self._has_spoken:
-            self._has_spoken, self._spoken_since_ms, self._spoken_ms, self._is_slow = True, now_ms, 0.0, False
-        lag_ms = now_ms - self._spoken_since_ms - self._spoken_ms
-        self._spoken_ms += size / 2 / VOICE_HZ * 1000
-        self._voice_ms = now_ms
-        if not self._is_slow and lag_ms > self.model_link.setup.settings.connection.stall_secs * 1000:
+            self._has_spoken, self._is_slow = True, False
+            pace.begin(now_ms)
+        whole = pace.take(pcm, now_ms)
+        if not self._is_slow and pace.lag_ms > link.setup.settings.connection.stall_secs * 1000:
             self._is_slow = True
-            self._scribe.event("model.slow", lag_ms=round(lag_ms))
-            self.model_link.renew_when_quiet(Cause.STALLED)
+            self._scribe.event("model.slow", lag_ms=round(pace.lag_ms))
+            link.renew_when_quiet(Cause.STALLED)
+        return whole
 
     async def _handle_msg_output_transcription(self, message: LiveServerMessage) -> None:
-        transcription = message.server_content and message.server_content.output_transcription
-        if not self._is_generated or not transcription or not transcription.text:
-            await super()._handle_msg_output_transcription(message)
+        content = message.server_content
+        if content is not None and content.output_transcription and content.output_transcription.text:
+            if content.grounding_metadata:
+                self._accumulated_grounding_metadata = content.grounding_metadata
+            await self._push_words(content.output_transcription.text)
+
+    async def _push_output_transcription_text_frames(self, text: str) -> None:
+        if self.tells_text:
+            await super()._push_output_transcription_text_frames(text)
             return
-        # Words of speech that was sent already: the base class would take them for the beginning of another answer.
-        self._search_result_buffer += transcription.text
-        self._llm_output_buffer += transcription.text
-        await self._push_output_transcription_text_frames(transcription.text)
+        frame = TTSTextFrame(text, text_type=TextType.SENTENCE)
+        frame.includes_inter_frame_spaces = True
+        await self.push_frame(frame)
 
     async def _handle_msg_turn_complete(self, message: LiveServerMessage) -> None:
-        self._odd_byte = b""
+        self._pace.forget_half()
         await super()._handle_msg_turn_complete(message)
 
     async def _handle_msg_usage_metadata(self, message: LiveServerMessage) -> None:

@@ -23,6 +23,11 @@ def heard_until_ms(frame: InputAudioRawFrame) -> float:
     return float(frame.metadata[_HEARD_UNTIL])
 
 
+def note_heard(frame: InputAudioRawFrame, until_ms: float) -> None:
+    """Write into a frame what `heard_until_ms` reads."""
+    frame.metadata[_HEARD_UNTIL] = until_ms
+
+
 class LineListener(Protocol):
     """Hears everything on a line. Times are ms of call time; audio is PCM16 mono at the line's rates."""
 
@@ -87,12 +92,12 @@ class CallLine:
             self.first_complaint = complaint
             logger.bind(problem=complaint).warning("a message on the line was passed over")
 
-    def caller_audio(self, at_ms: float, frame: InputAudioRawFrame) -> None:
-        """Tell of audio from the caller, and note in the frame when it was spoken."""
-        frame.metadata[_HEARD_UNTIL] = at_ms + len(frame.audio) / 2 / frame.sample_rate * 1000
+    def caller_audio(self, at_ms: float, pcm: bytes) -> float:
+        """Tell of audio from the caller, at `caller_hz`; returns when its last sample was spoken, in ms."""
         self.last_sound_ms = self.clock.now_ms
         for listener in self.listeners:
-            listener.caller_audio(at_ms, frame.audio)
+            listener.caller_audio(at_ms, pcm)
+        return at_ms + len(pcm) / 2 / self.caller_hz * 1000
 
     def agent_audio(self, pcm: bytes) -> None:
         """Tell of audio that is being sent now."""

@@ -15,7 +15,7 @@ from pipecat.transports.base_input import BaseInputTransport
 from pipecat.transports.base_output import BaseOutputTransport
 from pipecat.utils.utils import obj_id
 
-from pipelines.line import CallLine
+from pipelines.line import CallLine, note_heard
 
 _GAP_MS = 200.0
 """Audio that comes this much later or earlier than its samples say was preceded by a pause, not by jitter."""
@@ -52,7 +52,7 @@ class CallerTap(BaseInputTransport):
         if abs(began_ms - at_ms) > _GAP_MS:
             at_ms = began_ms
         self._heard_ms = at_ms + duration_ms
-        self.line.caller_audio(at_ms, frame)
+        note_heard(frame, self.line.caller_audio(at_ms, frame.audio))
         await super().push_audio_frame(frame)
 
 

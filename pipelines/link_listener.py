@@ -55,6 +55,10 @@ class LinkListener(Protocol):
         """The model speaks: PCM16 mono at 24 kHz, of any number of bytes, in order with its messages."""
         ...
 
+    async def link_words(self, words: str) -> None:
+        """What the model is about to say, or has just said, in words; in order with its voice."""
+        ...
+
     def link_ready(self, beginning: Beginning, cause: Cause, took_secs: float) -> None:
         """A connection stands; what was waiting is being sent."""
         ...

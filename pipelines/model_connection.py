@@ -11,19 +11,14 @@ from google.genai.live import AsyncSession
 from google.genai.types import Content, LiveConnectConfig
 from loguru import logger
 from websockets.asyncio.client import ClientConnection
-from websockets.exceptions import ConnectionClosed, InvalidState
-from websockets.protocol import State
 
 from pipelines.gemini_setup import model_path
 from pipelines.model_failures import NotReady
-from pipelines.model_voice import VoiceFilter
+from pipelines.model_socket import ModelSocket
 from pipelines.outbox import Audio, Contents, Item, Text, ToolResult
 
 _CLOSE_SECS = 1.5
 """More than the socket's own deadline for a close: what takes longer would take for ever."""
-
-_UNSENT_BYTES = 32 * 1024
-"""With more than this unsent the other side takes nothing, and audio waits where it is not lost with the connection."""
 
 
 class ModelConnection:
@@ -34,6 +29,7 @@ class ModelConnection:
         self._stack = AsyncExitStack()
         self._session: AsyncSession | None = None
         self._wire: ClientConnection | None = None
+        self._short: ModelSocket | None = None
 
     @property
     def session(self) -> AsyncSession:
@@ -42,22 +38,18 @@ class ModelConnection:
             raise RuntimeError("the connection does not stand yet")
         return self._session
 
-    def hear_by(self, hear: Callable[[list[bytes]], Awaitable[None]]) -> None:
-        """Give messages that are nothing but voice to `hear`, in order with all others, which come from `session`."""
+    def hear_by(self, hear: Callable[[list[bytes] | str], Awaitable[None]]) -> None:
+        """Give messages that are nothing but speech to `hear`, in order with all others, which come from `session`.
+
+        `hear` gets the pieces of voice, or the words, of one message.
+        """
         session = self.session
-        session._ws = cast(Any, VoiceFilter(self._socket, hear))  # pyright: ignore[reportPrivateUsage]
+        self._short = ModelSocket(self._socket, hear)
+        session._ws = cast(Any, self._short)  # pyright: ignore[reportPrivateUsage]
 
     def send_now(self, audio: Audio) -> bool:
         """Send audio without waiting; False when that is not possible now: `send` tells why, or waits."""
-        socket = self._socket
-        if socket.state is not State.OPEN or socket.transport.get_write_buffer_size() > _UNSENT_BYTES:
-            return False
-        try:
-            socket.protocol.send_text(_message_of(audio))
-            socket.send_data()
-        except (ConnectionClosed, InvalidState, OSError):
-            return False
-        return True
+        return self._short is not None and self._short.send_now(_message_of(audio))
 
     async def open(self, client: Client, model: str, config: LiveConnectConfig, history: Sequence[Content]) -> None:
         """Connect, set up, wait until the model is ready, and tell it what was said before.

@@ -381,12 +381,15 @@ class ModelLink:
     async def _receive(self, connection: ModelConnection, listener: LinkListener) -> None:
         self._malformed = 0
 
-        async def hear(pieces: list[bytes]) -> None:
+        async def hear(speech: list[bytes] | str) -> None:
             self._malformed = 0
             self._is_handle_fresh = False
             async with self._handling:
-                for pcm in pieces:
-                    await _hand_over(listener.link_voice(pcm))
+                if isinstance(speech, str):
+                    await _hand_over(listener.link_words(speech))
+                else:
+                    for pcm in speech:
+                        await _hand_over(listener.link_voice(pcm))
 
         connection.hear_by(hear)
         while True:

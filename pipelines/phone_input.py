@@ -15,7 +15,7 @@ from pipecat.transports.websocket.fastapi import (
     FastAPIWebsocketParams,
 )
 
-from pipelines.line import CallLine
+from pipelines.line import CallLine, note_heard
 from pipelines.phone_audio import decode_mulaw
 from pipelines.phone_socket import short_way_of
 from telephony import media_stream
@@ -23,6 +23,8 @@ from telephony.media_stream import MalformedMessage, MediaStream, ProtocolViolat
 
 _SEAM_MS = 5.0
 """Frames whose time stamps are further apart than their audio is long are not joined: something is missing between."""
+
+AudioReader = Callable[[bytes, float], None]
 
 _KEYS = frozenset(entry.value for entry in KeypadEntry)
 
@@ -34,8 +36,9 @@ class PhoneInput(FastAPIWebsocketInputTransport):
     is. A message that breaks the protocol in mid-call is counted and passed over: the line is worth more than the rule.
 
     Attributes:
-        joined_frames: How many of them are joined.
-        audio_reader: Takes the audio at once, on the event loop, and never raises; None: it goes on as a frame.
+        piece_ms: How long what is joined is at least, in ms.
+        audio_reader: Takes the audio (PCM16 at the line's rate; call time in ms of its last sample) at once, on the
+            event loop, and never raises; None: it goes on as a frame.
     """
 
     def __init__(
@@ -50,13 +53,12 @@ class PhoneInput(FastAPIWebsocketInputTransport):
     ) -> None:
         """As the base class, with the socket, the stream whose `start` was read, and the line to tell."""
         super().__init__(transport, client, params)
-        self.joined_frames = 2
-        self.audio_reader: Callable[[InputAudioRawFrame], None] | None = None
+        self.piece_ms = 40
+        self.audio_reader: AudioReader | None = None
         self._websocket = websocket
         self._stream = stream
         self._line = line
         self._held = bytearray()
-        self._held_count = 0
         self._held_at_ms = 0.0
         self._broken: asyncio.Future[None] | None = None
 
@@ -115,14 +117,17 @@ class PhoneInput(FastAPIWebsocketInputTransport):
         if line.is_hung_up:
             return  # the call is over, whatever else was on its way
         line.last_sign_ms = line.clock.now_ms
+        usual = self._stream.usual_media(text)
+        if usual is not None:
+            self._hold(*usual)
+            return
         try:
             event = self._stream.receive(text)
         except (MalformedMessage, ProtocolViolation) as error:
             line.pass_over(str(error))
             return
         if isinstance(event, media_stream.Media):
-            if event.payload:
-                self._hold(event)
+            self._hold(event.timestamp_ms, event.payload)
         elif isinstance(event, media_stream.Mark):
             line.playout.return_mark(event.name, line.clock.now_ms)
         elif isinstance(event, media_stream.Stop):
@@ -135,17 +140,17 @@ class PhoneInput(FastAPIWebsocketInputTransport):
             if event.digit in _KEYS and not self._paused:
                 self._audio_in_queue.put_nowait(InputDTMFFrame(button=KeypadEntry(event.digit)))
 
-    def _hold(self, event: media_stream.Media) -> None:
-        self._line.last_sound_ms = self._line.clock.now_ms
+    def _hold(self, timestamp_ms: int, payload: bytes) -> None:
+        if not payload:
+            return
         if self._held:
             end_ms = self._held_at_ms + len(self._held) / self._line.caller_hz * 1000
-            if abs(event.timestamp_ms - end_ms) > _SEAM_MS:
+            if abs(timestamp_ms - end_ms) > _SEAM_MS:
                 self._let_go()
         if not self._held:
-            self._held_at_ms = float(event.timestamp_ms)
-        self._held += event.payload
-        self._held_count += 1
-        if self._held_count >= self.joined_frames:
+            self._held_at_ms = float(timestamp_ms)
+        self._held += payload
+        if len(self._held) * 1000 >= self.piece_ms * self._line.caller_hz:
             self._let_go()
 
     def _let_go(self) -> None:
@@ -154,12 +159,12 @@ class PhoneInput(FastAPIWebsocketInputTransport):
             return
         pcm = decode_mulaw(self._held)
         self._held = bytearray()
-        self._held_count = 0
-        frame = InputAudioRawFrame(audio=pcm, sample_rate=self._line.caller_hz, num_channels=1)
-        self._line.caller_audio(self._held_at_ms, frame)
+        until_ms = self._line.caller_audio(self._held_at_ms, pcm)
         if self._paused:
             return
         if self.audio_reader is not None:
-            self.audio_reader(frame)
+            self.audio_reader(pcm, until_ms)
         elif self._audio_task is not None:
+            frame = InputAudioRawFrame(audio=pcm, sample_rate=self._line.caller_hz, num_channels=1)
+            note_heard(frame, until_ms)
             self._audio_in_queue.put_nowait(frame)

@@ -1,4 +1,4 @@
-"""The phone's transport: its way out, with 200 ms of audio sent ahead and marks behind it, and its way in."""
+"""The phone's transport: its way out, with audio sent ahead and marks behind it, and its way in."""
 
 import asyncio
 from typing import Any
@@ -25,11 +25,7 @@ from pipelines.phone_socket import ShortWay, short_way_of
 from telephony import media_stream
 from telephony.media_stream import MediaStream
 
-_LEAD_MS = 200.0
-"""Audio sent ahead of its playing. It costs nothing at an interruption, because `clear` empties Twilio's buffer, and a
-loop that is late by less is not heard."""
-
-_MARK_EVERY_MS = 200.0
+_MARK_EVERY_MS = 500.0
 """How much audio goes between two marks while the agent speaks."""
 
 
@@ -62,7 +58,12 @@ class PhoneSerializer(FrameSerializer):
 
 
 class PhoneOutput(AgentTap, FastAPIWebsocketOutputTransport):
-    """Paces what it sends `_LEAD_MS` ahead of real time and asks by marks what was really played."""
+    """Paces what it sends ahead of real time and asks by marks what was really played.
+
+    Attributes:
+        lead_ms: Audio sent ahead of its playing. It costs nothing at an interruption, because `clear` empties Twilio's
+            buffer, and a loop that is late by less is not heard.
+    """
 
     def __init__(
         self,
@@ -79,6 +80,7 @@ class PhoneOutput(AgentTap, FastAPIWebsocketOutputTransport):
         self.line = line
         self._short_way = short_way
         self._stream_sid = stream_sid
+        self.lead_ms = 200.0
         self._unmarked_ms = 0.0
 
     async def start(self, frame: StartFrame) -> None:
@@ -102,8 +104,8 @@ class PhoneOutput(AgentTap, FastAPIWebsocketOutputTransport):
         if self._unmarked_ms >= _MARK_EVERY_MS:
             await self.send_mark()
         ahead_ms = self.line.playout.ahead_ms(self.line.clock.now_ms)
-        if ahead_ms > _LEAD_MS:
-            await asyncio.sleep((ahead_ms - _LEAD_MS) / 1000)
+        if ahead_ms > self.lead_ms:
+            await asyncio.sleep((ahead_ms - self.lead_ms) / 1000)
         return True
 
     async def send_mark(self) -> None:
@@ -152,7 +154,7 @@ class PhoneTransport(FastAPIWebsocketTransport):
             audio_out_enabled=True,
             audio_in_sample_rate=line.caller_hz,
             audio_out_sample_rate=line.agent_hz,
-            audio_out_10ms_chunks=4,
+            audio_out_10ms_chunks=10,
             audio_out_end_silence_secs=0,
             add_wav_header=False,
         )

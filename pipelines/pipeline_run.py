@@ -6,6 +6,7 @@ from loguru import logger
 from pipecat.pipeline.pipeline import Pipeline
 from pipecat.pipeline.worker import PipelineParams, PipelineWorker
 from pipecat.pipeline.worker_observer import WorkerObserver
+from pipecat.processors.frame_processor import FrameProcessor
 from pipecat.transports.base_transport import BaseTransport
 from pipecat.workers.runner import WorkerRunner
 
@@ -29,7 +30,12 @@ class _QuietObserver(WorkerObserver):
 
 
 class PipelineRun:
-    """Runs what was assembled. `detail` says what went wrong, if anything did."""
+    """Runs what was assembled.
+
+    Attributes:
+        detail: What went wrong, if anything did.
+        leftovers: What nobody will use any more once it has wound up; empty while something of it may still run.
+    """
 
     def __init__(self, assembly: Assembly, conductor: Conductor, desk: CallResources) -> None:
         """Take the stages, who ends the call, and what its tools may reach."""
@@ -38,6 +44,7 @@ class PipelineRun:
         self._desk = desk
         self._next: asyncio.Future[Assembly] = asyncio.get_running_loop().create_future()
         self.detail: str | None = None
+        self.leftovers: list[object] = []
 
     def go_on_with(self, assembly: Assembly) -> None:
         """Leave this pipeline for that one, on the same line."""
@@ -83,6 +90,8 @@ class PipelineRun:
         finally:
             self._next.cancel()
             await _wind_up(runner, running, conducting)
+            if running.done():
+                self.leftovers = [*_with_parts(worker.pipeline), *assembly.processors, worker, runner]
         return None
 
     def _tell_end(self, running: asyncio.Task[None]) -> None:
@@ -90,6 +99,11 @@ class PipelineRun:
         self.detail = f"{type(failure).__name__}: {failure}" if failure else "the pipeline ended by itself"
         logger.opt(exception=failure).error("the pipeline of a call ended before the call: {}", self.detail)
         self._conductor.end(EndReason.FAILED)
+
+
+def _with_parts(processor: FrameProcessor) -> list[FrameProcessor]:
+    """A pipeline, and all that stands in it."""
+    return [processor, *(part for inner in processor.processors for part in _with_parts(inner))]
 
 
 async def _wind_up(runner: WorkerRunner, running: asyncio.Task[None], conducting: asyncio.Task[EndReason]) -> None:

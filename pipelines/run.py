@@ -12,6 +12,7 @@ from config.agent import AgentConfig
 from config.pipeline import PipelineDefinition
 from pipelines.conductor import Conductor
 from pipelines.failure_step import failure_step
+from pipelines.housekeeping import take_apart
 from pipelines.ladder import Ladder, Means
 from pipelines.live import LiveCall
 from pipelines.model_failures import ModelFailure
@@ -99,6 +100,7 @@ class _CallRun:
         self._waiting: Waiting | None = None
         self._pipeline: PipelineRun | None = None
         self._detail: str | None = None
+        self._leftovers: list[object] = [voice.transport]
         live.on_end(self._conductor.ask_to_end)
 
     async def run(self) -> EndReason:
@@ -128,6 +130,7 @@ class _CallRun:
                 await self._ladder.close()
             # However it ended: what was said and recorded until then is kept.
             reason = await self._finish()
+            take_apart(self._leftovers)
         return reason
 
     async def _run_pipelines(self, desk: CallResources) -> None:
@@ -143,6 +146,7 @@ class _CallRun:
                 await assembly.announcer.announce(SentenceKind.CONSENT)
             assembly = await self._pipeline.run()
             self._detail = self._pipeline.detail
+            self._leftovers += self._pipeline.leftovers
 
     def _plan(self, agent: AgentConfig, voice: CallTransport, *, goes_on: bool = False) -> Assembly:
         return Assembly(

@@ -19,13 +19,15 @@ from pipecat.turns.user_stop import SpeechTimeoutUserTurnStopStrategy
 from pipecat.turns.user_turn_strategies import UserTurnStrategies
 
 from config.agent import AgentConfig, Phrases
-from config.pipeline import SileroVad, Stage
+from config.pipeline import SileroVad, Stage, TransportInput, TransportOutput
 from pipelines.announcer import Announcer
 from pipelines.caller_words import CallerWords
 from pipelines.gemini_live import GeminiLive
 from pipelines.line import CallLine
 from pipelines.line_taps import AgentTap
 from pipelines.model_failures import ModelFailure
+from pipelines.phone_input import PhoneInput
+from pipelines.phone_line import PhoneOutput
 from pipelines.phone_voice import PhoneVoice
 from pipelines.recorder import Recorder
 from pipelines.ringing import Ringing, make_link
@@ -157,17 +159,37 @@ def _shorten_ways(names: list[str], assembly: Assembly) -> None:
     at = names.index("gemini_live")
     readers = [index for index, name in enumerate(names) if name == "silero_vad" or name not in STAGE_NAMES]
     before, behind = [index for index in readers if index < at], [index for index in readers if index > at]
-    if before and names[before[-1]] == "silero_vad":
-        voice = next(one for one in assembly.processors if isinstance(one, VoiceActivity))
+    voice = next((one for one in assembly.processors if isinstance(one, VoiceActivity)), None)
+    if before and names[before[-1]] == "silero_vad" and voice is not None:
         voice.audio_reader = model
+    if all(name in STAGE_NAMES for name in names):
+        _pass_the_pipeline(assembly, voice, model)
     model.passes_audio_on = bool(behind)
+    model.tells_text = any(name not in STAGE_NAMES for name in names)
     if isinstance(output, AgentTap):
         output.passes_audio_on = any(index > names.index("transport.output") for index in behind)
         output.tells_of_speaking = any(name not in STAGE_NAMES for name in names)
 
 
-def _transport_input(_stage: Stage, assembly: Assembly) -> None:
-    assembly.processors.append(assembly.transport.input())
+def _pass_the_pipeline(assembly: Assembly, voice: VoiceActivity | None, model: GeminiLive) -> None:
+    """Give the caller's audio to ear and model at once; the pipeline has what they make of it."""
+    source, rate_hz = assembly.transport.input(), assembly.line.caller_hz
+    if not isinstance(source, PhoneInput):
+        return
+
+    def hear(pcm: bytes, until_ms: float) -> None:
+        if voice is not None:
+            voice.hear(pcm, until_ms)
+        model.hear(pcm, rate_hz, until_ms)
+
+    source.audio_reader = hear
+
+
+def _transport_input(stage: Stage, assembly: Assembly) -> None:
+    source = assembly.transport.input()
+    if isinstance(source, PhoneInput):
+        source.piece_ms = TransportInput.model_validate(stage.settings).piece_ms
+    assembly.processors.append(source)
 
 
 def _silero_vad(stage: Stage, assembly: Assembly) -> None:
@@ -221,9 +243,12 @@ def _said_before(assembly: Assembly) -> list[Any]:
     return [{"role": roles[turn.speaker], "content": turn.text} for turn in assembly.scribe.conversation()]
 
 
-def _transport_output(_stage: Stage, assembly: Assembly) -> None:
+def _transport_output(stage: Stage, assembly: Assembly) -> None:
+    sink = assembly.transport.output()
+    if isinstance(sink, PhoneOutput):
+        sink.lead_ms = TransportOutput.model_validate(stage.settings).lead_ms
     assembly.processors += [SteadyVoice(assembly.line.clock), assembly.announcer]
-    assembly.processors += [PhoneVoice(assembly.line.agent_hz), assembly.transport.output()]
+    assembly.processors += [PhoneVoice(assembly.line.agent_hz), sink]
 
 
 def _recorder(_stage: Stage, assembly: Assembly) -> None:

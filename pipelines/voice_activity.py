@@ -1,93 +1,95 @@
-"""Voice activity: when the caller begins and stops speaking, by Silero's model, loaded once for the whole process."""
+"""Voice activity: when the caller begins and stops speaking, told to the scribe and to the pipeline."""
 
-import copy
-import functools
-from dataclasses import dataclass
+import asyncio
+import time
 
-from config.settings import lend_environment
-
-# onnxruntime (1.32 at least) tells Microsoft about its process, and reads this when it is loaded: by the next line.
-lend_environment({"ORT_DISABLE_TELEMETRY": "1"})
-
-# ruff: noqa: E402
-from pipecat.audio.vad.silero import SileroOnnxModel, SileroVADAnalyzer
-from pipecat.audio.vad.vad_analyzer import VADParams, VADState
+from pipecat.audio.vad.vad_analyzer import VADParams
 from pipecat.frames.frames import (
+    CancelFrame,
+    EndFrame,
     Frame,
     InputAudioRawFrame,
+    SpeechControlParamsFrame,
+    StartFrame,
+    UserSpeakingFrame,
+    VADParamsUpdateFrame,
     VADUserStartedSpeakingFrame,
     VADUserStoppedSpeakingFrame,
 )
-from pipecat.processors.audio.vad_processor import VADProcessor
-from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+from pipecat.processors.frame_processor import FrameDirection, FrameProcessor, FrameProcessorSetup
 
 from pipelines.line import heard_until_ms
 from pipelines.scribe import Scribe
+from pipelines.voice_ears import Ear
+from pipelines.voice_model import shared_voice_model
+from pipelines.voice_state import VoiceSettings
+
+_IDLE_SECS = 1.0
+"""Speech ends when no audio comes for so long: a muted microphone sends none."""
+_SPEAKING_SECS = 0.2
+"""While somebody speaks, others are told of it so often."""
 
 
-class _InlineAnalyzer(SileroVADAnalyzer):
-    """Pipecat's analyzer without its thread: a window takes a quarter of a millisecond, the way there as long again."""
+class VoiceActivity(FrameProcessor):
+    """Does what Pipecat's `VADProcessor` does, in the time of the audio and not of its arrival here.
 
-    async def analyze_audio(self, buffer: bytes) -> VADState:
-        return self._run_analyzer(buffer)
+    Audio comes as frames, or past the pipeline by `hear`; what is found out goes into the pipeline either way.
 
-
-@functools.cache
-def _loaded() -> SileroVADAnalyzer:
-    return _InlineAnalyzer()
-
-
-def load_voice_model() -> None:
-    """Load the model (60 ms, 13 MB); called once at start, so that no call pays for it on the event loop."""
-    _loaded()
-
-
-def make_analyzer(params: VADParams) -> SileroVADAnalyzer:
-    """An analyzer with its own state over the process's one ONNX session (sessions are safe to share, states not)."""
-    shared = _loaded()
-    analyzer = copy.copy(shared)
-    # VADAnalyzer.__init__ only sets up plain state and an executor, which starts no thread: run it anew for this call.
-    super(SileroVADAnalyzer, analyzer).__init__(params=params)
-    model = copy.copy(shared._model)  # pyright: ignore[reportPrivateUsage]
-    SileroOnnxModel.reset_states(model)
-    analyzer._model = model  # pyright: ignore[reportPrivateUsage]
-    return analyzer
-
-
-@dataclass(frozen=True)
-class VoiceSettings:
-    """Seconds and thresholds of voice activity, as in the agent's `silero_vad` stage."""
-
-    start_secs: float
-    stop_secs: float
-    confidence: float
-    min_volume: float
-
-
-class VoiceActivity(VADProcessor):
-    """Pipecat's VAD processor that also tells the scribe, in the time of the audio and not of its arrival here."""
+    Attributes:
+        audio_reader: who reads the caller's audio next, when it comes as frames; None: whoever is next in the pipeline.
+    """
 
     def __init__(self, settings: VoiceSettings, scribe: Scribe) -> None:
         """Take the stage's settings and whom to tell."""
-        params = VADParams(
-            confidence=settings.confidence,
-            start_secs=settings.start_secs,
-            stop_secs=settings.stop_secs,
-            min_volume=settings.min_volume,
-        )
-        super().__init__(vad_analyzer=make_analyzer(params), enable_direct_mode=True)
+        super().__init__(enable_direct_mode=True)
         self.audio_reader: FrameProcessor | None = None
-        """Who reads the caller's audio next; None: whoever comes next in the pipeline."""
         self._settings = settings
         self._scribe = scribe
-        self._heard_ms = 0.0
+        self._rate_hz = 0
+        self._ear: Ear | None = None
+        self._news: asyncio.Queue[type[Frame]] = asyncio.Queue()
+        self._telling: asyncio.Task[None] | None = None
+        self._idle_timer: asyncio.TimerHandle | None = None
         self._is_speaking = False
+        self._heard_at = self._told_at = 0.0
+        self._heard_ms = 0.0
+
+    async def setup(self, setup: FrameProcessorSetup) -> None:
+        """Learn the line's rate; begin to listen."""
+        await super().setup(setup)
+        self._rate_hz = setup.audio_in_sample_rate
+        self._listen()
+
+    async def cleanup(self) -> None:
+        """Listen no more."""
+        await self._close()
+        await super().cleanup()
+
+    def hear(self, pcm: bytes, until_ms: float) -> None:
+        """Take audio (PCM16 mono) whose last sample was spoken at `until_ms` of call time. Returns at once."""
+        if self._ear is not None:
+            self._heard_at, self._heard_ms = time.monotonic(), until_ms
+            self._ear.hear(pcm, until_ms)
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
-        """Note how far the caller was heard, then let the base class judge it."""
-        if isinstance(frame, InputAudioRawFrame):
-            self._heard_ms = heard_until_ms(frame)
+        """Pass everything on, then hear it."""
         await super().process_frame(frame, direction)
+        await self.push_frame(frame, direction)
+        if isinstance(frame, InputAudioRawFrame):
+            self.hear(frame.audio, heard_until_ms(frame))
+            if self._is_speaking and self._heard_at - self._told_at >= _SPEAKING_SECS:
+                self._told_at = self._heard_at
+                await self.broadcast_frame(UserSpeakingFrame)
+        elif isinstance(frame, StartFrame):
+            self._telling = self.create_task(self._tell(), name="voice activity")
+            await self._tell_settings()
+        elif isinstance(frame, VADParamsUpdateFrame):
+            params = frame.params
+            self._settings = VoiceSettings(params.start_secs, params.stop_secs, params.confidence, params.min_volume)
+            self._listen()
+            await self._tell_settings()
+        elif isinstance(frame, EndFrame | CancelFrame):
+            await self._close()
 
     async def push_frame(self, frame: Frame, direction: FrameDirection = FrameDirection.DOWNSTREAM) -> None:
         """Hand audio to its reader, past those who would only pass it on, and everything else to the next in line."""
@@ -96,15 +98,73 @@ class VoiceActivity(VADProcessor):
         else:
             await super().push_frame(frame, direction)
 
-    async def broadcast_frame(self, frame_cls: type[Frame], **kwargs: object) -> None:
-        """Tell the scribe of starts and stops on their way into the pipeline."""
-        if frame_cls is VADUserStartedSpeakingFrame:
-            self._is_speaking = True
-            self._scribe.caller_started(max(0.0, self._heard_ms - self._settings.start_secs * 1000))
-        elif frame_cls is VADUserStoppedSpeakingFrame and self._is_speaking:
-            self._is_speaking = False
-            self._scribe.caller_stopped(max(0.0, self._heard_ms - self._settings.stop_secs * 1000))
-        await super().broadcast_frame(frame_cls, **kwargs)
+    def _listen(self) -> None:
+        """Begin in silence."""
+        if self._ear is not None:
+            self._ear.close()
+        self._ear = shared_voice_model().listen(self._settings, self._rate_hz, self._started, self._stopped)
+
+    async def _close(self) -> None:
+        ear, self._ear = self._ear, None
+        if ear is not None:
+            ear.close()
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
+        telling, self._telling = self._telling, None
+        if telling is not None:
+            await self.cancel_task(telling)
+
+    # ---- what the ear tells ----
+
+    def _started(self, at_ms: float) -> None:
+        self._is_speaking = True
+        self._scribe.caller_started(max(0.0, at_ms - self._settings.start_secs * 1000))
+        self._news.put_nowait(VADUserStartedSpeakingFrame)
+        self._watch(_IDLE_SECS)
+
+    def _stopped(self, at_ms: float) -> None:
+        if not self._is_speaking:
+            return
+        self._is_speaking = False
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
+        self._scribe.caller_stopped(max(0.0, at_ms - self._settings.stop_secs * 1000))
+        self._news.put_nowait(VADUserStoppedSpeakingFrame)
+
+    def _watch(self, secs: float) -> None:
+        self._idle_timer = asyncio.get_running_loop().call_later(secs, self._look)
+
+    def _look(self) -> None:
+        left_secs = self._heard_at + _IDLE_SECS - time.monotonic()
+        if left_secs > 0:
+            self._watch(left_secs)
+        elif self._ear is not None:
+            self._listen()
+            self._stopped(self._heard_ms + self._settings.stop_secs * 1000)
+
+    async def _tell(self) -> None:
+        """Push what the ear told, which cannot wait, into the pipeline."""
+        while True:
+            kind = await self._news.get()
+            if kind is VADUserStartedSpeakingFrame:
+                await self.broadcast_frame(kind, start_secs=self._settings.start_secs)
+            else:
+                await self.broadcast_frame(kind, stop_secs=self._settings.stop_secs)
+
+    async def _tell_settings(self) -> None:
+        settings = self._settings
+        params = VADParams(
+            confidence=settings.confidence,
+            start_secs=settings.start_secs,
+            stop_secs=settings.stop_secs,
+            min_volume=settings.min_volume,
+        )
+        await self.broadcast_frame(SpeechControlParamsFrame, vad_params=params)
 
 
-__all__ = ["VoiceActivity", "VoiceSettings", "load_voice_model", "make_analyzer"]
+def load_voice_model() -> None:
+    """Load the model (60 ms, 13 MB); called once at start, so that no call pays for it on the event loop."""
+    shared_voice_model()
+
+
+__all__ = ["VoiceActivity", "VoiceSettings", "load_voice_model"]

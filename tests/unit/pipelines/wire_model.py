@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from google.genai import Client
-from google.genai.types import Content, FunctionResponse, LiveServerMessage, Part
+from google.genai.types import Content, FunctionResponse, LiveServerContent, LiveServerMessage, Part, Transcription
 from websockets.asyncio.server import Request, Response, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
@@ -180,6 +180,10 @@ class Told:
 
     async def link_voice(self, pcm: bytes) -> None:
         self.voice += pcm
+
+    async def link_words(self, words: str) -> None:
+        content = LiveServerContent(output_transcription=Transcription(text=words))
+        await self.link_message(LiveServerMessage(server_content=content))
 
     async def link_message(self, message: LiveServerMessage) -> None:
         self.messages.append(message)
