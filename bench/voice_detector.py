@@ -59,7 +59,7 @@ def hear_apart(calls: Sequence[Messages]) -> Callable[[], object]:
 
 
 def hear_together(model: VoiceModel, calls: Sequence[Messages]) -> Callable[[], object]:
-    """One model for all calls, asked once for every message of each: the timer's pace, without the waiting."""
+    """One model for all calls, asked when a message of each is there: the timer's pace, without the waiting."""
     ears = [model.listen(_SETTINGS, RATE_HZ, _ignore, _ignore) for _ in calls]
 
     def hear() -> None:

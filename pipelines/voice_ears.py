@@ -8,6 +8,9 @@ from loguru import logger
 from pipelines.voice_state import Change, SpeechJudge, SpeechState, VoiceSettings
 from pipelines.voice_windows import WINDOW_MS, RunModel, VoiceWindows
 
+MOST_AT_ONCE = 32
+"""Windows in one run of the model, a millisecond or two. More would cost as much for each, and hold up the loop."""
+
 TellMs = Callable[[float], None]
 """Told the call time, in ms, of the end of the window that decided."""
 
@@ -87,9 +90,9 @@ class EarRow:
         """Each ear with a window that waits, once."""
 
     def judge_round(self) -> None:
-        """Judge a window of each ear that has one waiting."""
-        ears, self.waiting = self.waiting, []
-        self.waiting = [ear for ear in ears if len(ear.waiting) > 1]
+        """Judge a window of each ear that has one waiting, or of those of them that have waited longest."""
+        ears, others = self.waiting[:MOST_AT_ONCE], self.waiting[MOST_AT_ONCE:]
+        self.waiting = others + [ear for ear in ears if len(ear.waiting) > 1]
         self.judge_window_of(ears)
 
     def judge_window_of(self, ears: Sequence[Ear]) -> None:

@@ -24,8 +24,6 @@ from pipelines.voice_windows import RunModel
 GATHER_SECS = 0.03
 """How long audio waits for that of other calls: about a window, so that each call has one in every round."""
 
-_ROUNDS_IN_A_TURN = 8
-
 
 def load_run_model() -> RunModel:
     """The model that Pipecat ships, on one thread, as a function. Takes 60 ms and reads the disk."""
@@ -77,18 +75,17 @@ class VoiceModel:
             loop.call_later(GATHER_SECS, self._judge)
 
     def _judge(self) -> None:
+        """Judge all that waits, turn by turn; what comes meanwhile is taken along."""
         loop, self._loop = self._loop, None
         if self.judge_waiting() and loop is not None:
             self._loop = loop
             loop.call_soon(self._judge)
 
     def judge_waiting(self) -> bool:
-        """Judge what waits, a few rounds of it: after a burst, no other voice is to wait. Whether any is left."""
+        """Judge some of what waits: a turn of the loop's worth, so that no other work waits. Whether any is left."""
         rows = self._rows.values()
         for row in rows:
-            for _ in range(_ROUNDS_IN_A_TURN):
-                if not row.waiting:
-                    break
+            if row.waiting:
                 row.judge_round()
         return any(row.waiting for row in rows)
 

@@ -110,7 +110,7 @@ async def test_pieces_of_any_size_come_to_the_same(size):
     assert told.changes == ITS_CHANGES
 
 
-async def test_all_calls_of_a_rate_are_judged_in_one_run():
+async def test_the_calls_of_a_rate_are_judged_together():
     session = LoudnessModel()
     model, told = VoiceModel(session), [Told() for _ in range(60)]
     rates = [RATE_HZ if index < 40 else 2 * RATE_HZ for index in range(60)]
@@ -120,8 +120,9 @@ async def test_all_calls_of_a_rate_are_judged_in_one_run():
         ear.hear(pcm, secs_ms(pcm, rate_hz))
     judge_all(model)
     assert all(each.changes == ITS_CHANGES for each in told)
-    assert set(session.runs) == {(RATE_HZ, 40), (2 * RATE_HZ, 20)}
-    assert len(session.runs) == 2 * 50
+    # No run is longer than the loop may wait.
+    assert set(session.runs) <= {(RATE_HZ, 32), (RATE_HZ, 16), (2 * RATE_HZ, 20)}
+    assert sum(windows for _, windows in session.runs) == 60 * 50
 
 
 async def test_one_timer_gathers_what_comes_within_a_window():
@@ -140,7 +141,7 @@ async def test_a_burst_is_judged_in_several_turns_of_the_loop():
     session = LoudnessModel()
     model, told = VoiceModel(session), Told()
     listen(model, told).hear(silence(600) + voice(20), 620 * 32)
-    assert judge_all(model) > 50
+    assert judge_all(model) == 620
     listen(model, told).hear(silence(100), 3200)
     await asyncio.sleep(GATHER_SECS * 4)
     assert len(session.runs) == 720
