@@ -76,10 +76,15 @@ class VoiceModel:
 
     def _judge(self) -> None:
         """Judge all that waits, turn by turn; what comes meanwhile is taken along."""
-        loop, self._loop = self._loop, None
-        if self.judge_waiting() and loop is not None:
-            self._loop = loop
-            loop.call_soon(self._judge)
+        is_more = False
+        try:
+            is_more = self.judge_waiting()
+        finally:
+            # Only now: those who are told of a change may let ears hear, and need no second timer for it.
+            if is_more:
+                asyncio.get_running_loop().call_soon(self._judge)
+            else:
+                self._loop = None
 
     def judge_waiting(self) -> bool:
         """Judge some of what waits: a turn of the loop's worth, so that no other work waits. Whether any is left."""

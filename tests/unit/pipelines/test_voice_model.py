@@ -178,6 +178,21 @@ async def test_an_ear_may_close_itself_and_open_another_when_it_is_told():
     assert told.changes == ITS_CHANGES
 
 
+async def test_an_ear_that_hears_when_another_is_told_needs_no_second_timer():
+    session = LoudnessModel()
+    model, told = VoiceModel(session), [Told() for _ in range(80)]
+    others = [listen(model, each) for each in told]
+
+    def started(at_ms: float) -> None:
+        for other in others:
+            other.hear(voice(6), 192)
+
+    model.listen(AT_ANY_VOLUME, RATE_HZ, started, started).hear(voice(7), 224)
+    await asyncio.sleep(GATHER_SECS * 4)
+    assert [each.changes for each in told] == [[(STARTED, 192.0)]] * 80
+    assert sum(windows for _, windows in session.runs) == 7 + 80 * 6
+
+
 async def test_a_flush_judges_at_once_what_waits():
     session = LoudnessModel()
     model, told = VoiceModel(session), [Told(), Told()]
