@@ -22,7 +22,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "simulators": set(),
     "demo": {"config", "storage", "transcripts", "simulators"},
     "chaos": {"bots", "config", "pipelines", "simulators", "telemetry", "transcripts"},
-    "bench": {"simulators", "config"},
+    "bench": {"simulators", "config", "pipelines"},
 }
 """Our own rooms that each room may import, besides itself. `server.py`, `cli.py` and the tests open every door."""
 
@@ -43,7 +43,7 @@ FENCED: dict[str, set[str]] = {
     "standardwebhooks": {"net"},
     "twilio": {"telephony", "simulators"},
     "google.genai": {"pipelines", "transcripts"},
-    "pipecat": {"pipelines", "bots"},
+    "pipecat": {"pipelines", "bots", "bench"},
     "onnxruntime": {"pipelines"},
     "fastapi": {"api", "pipelines", "simulators", "bench"},
     "trustme": {"simulators"},
