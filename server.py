@@ -23,7 +23,6 @@ from config.settings import Settings, lend_environment
 from pipelines import AnyBot, GuestBot
 from pipelines.answering import Answering
 from pipelines.gemini_client import client_for
-from pipelines.housekeeping import settle
 from pipelines.live import LiveCalls
 from pipelines.ringing import Ringing
 from pipelines.run import CallServices
@@ -143,9 +142,4 @@ class RunningServer:
 
 def serve(settings: Settings, on_ready: Callable[[RunningServer], None]) -> None:
     """Serve until SIGINT or SIGTERM; `on_ready` is called once it listens. Raises `CannotStart`."""
-
-    def settled(server: RunningServer) -> None:
-        settle()
-        on_ready(server)
-
-    run(RunningServer(settings, drain_secs=settings.drain_secs), settled)
+    run(RunningServer(settings, drain_secs=settings.drain_secs), on_ready)

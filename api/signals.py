@@ -8,6 +8,8 @@ from typing import Protocol, TypeVar
 
 import uvloop
 
+from pipelines.housekeeping import settle
+
 
 class Stoppable(Protocol):
     """Something that may wait for calls when its block ends."""
@@ -53,5 +55,10 @@ async def run_until_told(server: AbstractAsyncContextManager[_S], on_ready: Call
 
 def run(server: AbstractAsyncContextManager[_S], on_ready: Callable[[_S], None]) -> None:
     """Run the server as the whole work of this process; see `run_until_told`."""
+
+    def settled(running: _S) -> None:
+        settle()
+        on_ready(running)
+
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(run_until_told(server, on_ready))
+        runner.run(run_until_told(server, settled))

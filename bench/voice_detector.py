@@ -13,10 +13,10 @@ from statistics import median
 
 import numpy as np
 from loguru import logger
+from pipecat.audio.vad.silero import SileroVADAnalyzer
 from pipecat.audio.vad.vad_analyzer import VADParams
 
 from bench.caller_voice import CallerVoice, load_voices
-from pipelines.voice_activity import make_analyzer
 from pipelines.voice_model import VoiceModel, load_run_model
 from pipelines.voice_state import VoiceSettings
 from simulators.telephone_audio import RATE_HZ, decode_ulaw
@@ -46,7 +46,7 @@ def caller_messages(voice: CallerVoice, turn: int) -> Messages:
 
 def hear_apart(calls: Sequence[Messages]) -> Callable[[], object]:
     """Pipecat's analyzer for each call, as fast as it goes."""
-    analyzers = [make_analyzer(VADParams(**vars(_SETTINGS))) for _ in calls]
+    analyzers = [SileroVADAnalyzer(params=VADParams(**vars(_SETTINGS))) for _ in calls]
     for analyzer in analyzers:
         analyzer.set_sample_rate(RATE_HZ)
 

@@ -137,7 +137,10 @@ class ModelSocket:
         self._connection = connection
         self._hear = hear
         self._intake = _Intake(connection)
-        connection.transport.set_protocol(self._intake)
+        if connection.transport.is_closing():
+            self._intake.is_plain = True  # nothing comes any more, nor does the end: it was told already
+        else:
+            connection.transport.set_protocol(self._intake)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._connection, name)

@@ -8,7 +8,6 @@ import soxr  # pyright: ignore[reportMissingTypeStubs]
 from pipecat.audio.vad.silero import SileroVADAnalyzer
 from pipecat.audio.vad.vad_analyzer import VADParams, VADState
 
-from pipelines.voice_activity import make_analyzer
 from pipelines.voice_model import VoiceModel
 from pipelines.voice_state import VoiceSettings
 from simulators.clips import CLIP_RATE_HZ, caller_clips, caller_samples
@@ -65,7 +64,7 @@ def heard_by_pipecat(call: Call) -> list[Boundary]:
         stop_secs=settings.stop_secs,
         min_volume=settings.min_volume,
     )
-    analyzer: SileroVADAnalyzer = make_analyzer(params)
+    analyzer = SileroVADAnalyzer(params=params)
     analyzer.set_sample_rate(call.rate_hz)
     size = call.rate_hz // 50 * 2
     found: list[Boundary] = []
