@@ -88,7 +88,7 @@ class Conductor:
         self.needs_sound = False
         self._leaving_since_ms: float | None = None
         self._probed_ms: float | None = None
-        self._ended = asyncio.Event()
+        self._alarm = asyncio.Event()
         self._goodbye: _Goodbye | None = None
         self._question: _Question | None = None
         self._warning_due_ms = None if limits.warn_at_secs is None else limits.warn_at_secs * 1000.0
@@ -104,7 +104,7 @@ class Conductor:
         if self.reason is None:
             self.reason = reason
             self.ended_ms = self._scribe.now_ms
-        self._ended.set()
+        self._alarm.set()
 
     def leave(self, reason: EndReason, step: NextStep) -> None:
         """End the call now; Twilio, where there is one, goes on with `step`."""
@@ -138,13 +138,16 @@ class Conductor:
 
     async def wait(self) -> EndReason:
         """Conduct the call; returns why it ended."""
-        while not self._ended.is_set():
+        loop = asyncio.get_running_loop()
+        while self.reason is None:
+            self._alarm.clear()
+            timer = loop.call_later(_TICK_SECS, self._alarm.set)
             try:
-                async with asyncio.timeout(_TICK_SECS):
-                    await self._ended.wait()
-            except TimeoutError:
+                await self._alarm.wait()
+            finally:
+                timer.cancel()
+            if self.reason is None:
                 await self.tick()
-        assert self.reason is not None
         return self.reason
 
     async def tick(self) -> None:

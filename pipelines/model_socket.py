@@ -33,6 +33,18 @@ _UNSENT_BYTES = 32 * 1024
 """With more than this unsent the other side takes nothing, and audio waits where it is not lost with the connection."""
 
 
+_masks = bytearray()
+
+
+def _new_mask() -> bytes:
+    """Four bytes from a strong source of entropy, as section 5.3 wants; asked for in advance, many at a time."""
+    if not _masks:
+        _masks.extend(os.urandom(4096))
+    mask = bytes(_masks[-4:])
+    del _masks[-4:]
+    return mask
+
+
 class _Intake(asyncio.Protocol):
     """Stands between the transport and websockets' connection."""
 
@@ -181,6 +193,6 @@ class ModelSocket:
             head = struct.pack("!BBH", _TEXT, 0x80 | 126, size)
         else:
             head = struct.pack("!BBQ", _TEXT, 0x80 | 127, size)
-        mask = os.urandom(4)  # section 5.3: from a strong source of entropy
+        mask = _new_mask()
         transport.write(head + mask + apply_mask(payload, mask))
         return True

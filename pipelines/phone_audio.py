@@ -1,44 +1,25 @@
 """Telephone audio: G.711 mu-law <-> PCM16, and the short filter that takes a model's 24 kHz down to 8 kHz. Pure."""
 
+import warnings
 from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-_BIAS = 0x84
-_CLIP = 32635
-
-
-def _decode_table() -> NDArray[np.int16]:
-    """Expand each of the 256 mu-law codes (ITU-T G.711, table 2a) to PCM16."""
-    code = ~np.arange(256, dtype=np.uint8)
-    magnitude = (((code & 0x0F).astype(np.int32) << 3) + _BIAS) << ((code & 0x70) >> 4)
-    return np.where(code & 0x80, _BIAS - magnitude, magnitude - _BIAS).astype(np.int16)
-
-
-def _encode_table() -> NDArray[np.uint8]:
-    """Compress every PCM16 value, indexed by its unsigned bit pattern: one look-up a sample beats arithmetic."""
-    pcm = np.arange(65536, dtype=np.uint16).view(np.int16).astype(np.int32)
-    sign = np.where(pcm < 0, 0x80, 0)
-    magnitude = np.minimum(np.abs(pcm), _CLIP) + _BIAS
-    exponent = np.floor(np.log2(magnitude)).astype(np.int32) - 7
-    mantissa = (magnitude >> (exponent + 3)) & 0x0F
-    return (~(sign | (exponent << 4) | mantissa) & 0xFF).astype(np.uint8)
-
-
-_DECODE = _decode_table()
-_ENCODE = _encode_table()
+with warnings.catch_warnings():
+    # Gone from the standard library with Python 3.13, for which it is a package; we run on what comes before.
+    warnings.simplefilter("ignore", DeprecationWarning)
+    import audioop
 
 
 def decode_mulaw(mulaw: bytes | bytearray) -> bytes:
     """Mu-law bytes (one a sample) -> PCM16 little-endian, same rate."""
-    return _DECODE[np.frombuffer(mulaw, dtype=np.uint8)].tobytes()
+    return audioop.ulaw2lin(mulaw, 2)
 
 
 def encode_mulaw(pcm: bytes) -> bytes:
     """PCM16 little-endian -> mu-law bytes, same rate. An odd last byte is left out."""
-    samples = np.frombuffer(pcm, dtype="<u2", count=len(pcm) // 2)
-    return _ENCODE[samples].tobytes()
+    return audioop.lin2ulaw(pcm if len(pcm) % 2 == 0 else pcm[:-1], 2)
 
 
 class Decimator:
@@ -55,7 +36,9 @@ class Decimator:
         centre = (taps - 1) / 2
         ideal = np.sinc((np.arange(taps) - centre) / factor) / factor
         kernel = ideal * np.kaiser(taps, 5.0)
-        self._kernel = (kernel / kernel.sum()).astype(np.float32)
+        kernel = (kernel / kernel.sum()).astype(np.float32)
+        # Only every `factor`th result is kept, so only those are worked out: a short filter for each phase.
+        self._kernels = [np.ascontiguousarray(kernel[phase::factor]) for phase in range(factor)]
         self._history = np.zeros(taps - 1, dtype=np.float32)
         self._phase = 0
 
@@ -70,9 +53,13 @@ class Decimator:
         if not len(samples):
             return b""
         joined = np.concatenate((self._history, samples))
-        filtered = cast(NDArray[np.float32], np.convolve(joined, self._kernel, mode="valid"))
-        kept = filtered[self._phase :: self.factor]
-        self._phase = (self._phase - len(filtered)) % self.factor
+        count = -(-(len(samples) - self._phase) // self.factor)
+        kept = np.zeros(max(count, 0), dtype=np.float32)
+        if count > 0:
+            for phase, kernel in enumerate(self._kernels):  # symmetrical, so a correlation is a convolution
+                row = joined[self._phase + phase :: self.factor]
+                kept += cast(NDArray[np.float32], np.correlate(row, kernel, mode="valid"))[:count]
+        self._phase = (self._phase - len(samples)) % self.factor
         self._history = joined[-len(self._history) :]
         return np.clip(np.rint(kept), -32768, 32767).astype("<i2").tobytes()
 

@@ -69,9 +69,8 @@ class VoiceModel:
 
     def _wake(self) -> None:
         """Have the timer running, in the loop of today: tests have one each."""
-        loop = asyncio.get_running_loop()
-        if self._loop is not loop:
-            self._loop = loop
+        if self._loop is None or self._loop.is_closed():
+            self._loop = loop = asyncio.get_running_loop()
             loop.call_later(GATHER_SECS, self._judge)
 
     def _judge(self) -> None:

@@ -1,6 +1,6 @@
 """The only writer and the only reader of recordings; `transcripts.segments` knows the files.
 
-The writer collects pieces of audio on the event loop, without copying or mixing them, and hands them to its own thread
+The writer collects pieces of audio on the event loop, without mixing them, and hands them to its own thread
 once a second. The thread lays them over what the files already hold, so audio that comes late, that is taken back after
 it was written, or that fills only the beginning of a segment, is no special case.
 """
@@ -52,13 +52,13 @@ class RecordingResult:
     segments: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Piece:
     """Audio for a segment: `pcm` from sample `offset` of it on; None is silence up to the segment's end."""
 
     channel: int
     offset: int
-    pcm: bytes | None
+    pcm: bytearray | None
 
 
 class RecordingWriter:
@@ -81,6 +81,8 @@ class RecordingWriter:
         self._due: dict[int, float] = {}
         self._next_due = float("inf")
         self._ends = [0, 0]
+        # Each channel's last piece and the sample of the call that would continue it.
+        self._tails: list[tuple[bytearray, int] | None] = [None, None]
         self._given_count = 0
         self._laid_count = 0
         self._error: str | None = None
@@ -107,14 +109,22 @@ class RecordingWriter:
         end = start + len(pcm) // 2
         if end <= start or end > _LONGEST_SECS * self.sample_rate_hz:
             return
-        side = _CHANNELS[channel]
-        position = start
+        side, size = _CHANNELS[channel], self._size
+        tail = self._tails[side]
+        if tail is not None and tail[1] == start and start % size and end <= start - start % size + size:
+            tail[0].extend(pcm[: 2 * (end - start)])
+            self._tails[side] = tail[0], end
+            position = end
+        else:
+            position = start
         while position < end:
             index, offset = divmod(position, self._size)
             count = min(self._size - offset, end - position)
             first = 2 * (position - start)
-            self._put(index, _Piece(side, offset, pcm[first : first + 2 * count]))
+            audio = bytearray(pcm[first : first + 2 * count])
+            self._put(index, _Piece(side, offset, audio))
             position += count
+            self._tails[side] = audio, position
         if end > self._ends[side]:
             self._ends[side] = end
             if self._now() >= self._next_due:
@@ -126,6 +136,7 @@ class RecordingWriter:
             return
         start = max(round(from_ms * self.sample_rate_hz / 1000), 0)
         side = _CHANNELS[channel]
+        self._tails[side] = None
         for index in range(start // self._size, -(-self._ends[side] // self._size)):
             self._put(index, _Piece(side, max(start - index * self._size, 0), None))
         self._ends[side] = min(self._ends[side], start)
@@ -167,6 +178,7 @@ class RecordingWriter:
     def _hand_over(self, index: int) -> None:
         pieces = self._open.pop(index)
         del self._due[index]
+        self._tails = [None, None]  # the pieces are the disk's from now on
         if self._given_count - self._laid_count >= _MOST_WAITING:
             self._fail(OSError(errno.EBUSY, "the disk is too slow"))
             return
