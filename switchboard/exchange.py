@@ -176,7 +176,7 @@ class Exchange:
             try:
                 self.hear(child, await child.link.ask(ReadMetrics(), Metrics, _METRICS_SECS))
             except NoAnswer:
-                logger.bind(number=child.number).debug("a process tells no metrics now; its last ones stand")
+                logger.bind(process=child.number).debug("a process tells no metrics now; its last ones stand")
 
         await asyncio.gather(*(read(child) for child in children))
         known: dict[str, list[Family]] = {}

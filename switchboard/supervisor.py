@@ -175,7 +175,7 @@ class Supervisor:
             return
         metrics.PROCESSES_RESTARTED_TOTAL.inc()
         if child.name and code != 0:
-            logger.bind(number=child.number, instance=child.name, exit_code=code).error("a server process died")
+            logger.bind(process=child.number, instance=child.name, exit_code=code).error("a server process died")
             self._tell_of_death(child.name)
         await self._replace(child)
 
@@ -196,12 +196,12 @@ class Supervisor:
                 self._told.set()
                 return
             if backoff.is_new(child.problem.problem):
-                logger.bind(number=child.number, problem=child.problem.problem).error("a server process cannot start")
+                logger.bind(process=child.number, problem=child.problem.problem).error("a server process cannot start")
         while not await self._is_told_within(wait_secs):
             try:
                 successor = await self._start(child.number)
             except OSError as error:
-                logger.bind(number=child.number, problem=str(error)).error("a server process cannot be started")
+                logger.bind(process=child.number, problem=str(error)).error("a server process cannot be started")
                 wait_secs = backoff.after(0.0, is_hopeless=True)
             else:
                 successor.link.tell(Go())
@@ -236,7 +236,7 @@ class Supervisor:
             await self._wait_for(new)
             if not new.is_up:
                 problem = new.problem.problem if new.problem else "it died"
-                logger.bind(number=new.number, problem=problem).error("a new process cannot start; the old ones stay")
+                logger.bind(process=new.number, problem=problem).error("a new process cannot start; the old ones stay")
                 return
             new.is_told_to_stop = self._told.is_set()
             old.stop()
@@ -287,7 +287,7 @@ class Supervisor:
                 child.is_settled.set()
                 self._usher.look()
                 if self._is_serving:
-                    logger.bind(number=child.number, instance=instance).info("a new server process is up")
+                    logger.bind(process=child.number, instance=instance).info("a new server process is up")
             case _:
                 self._exchange.hear(child, body)
 

@@ -78,6 +78,7 @@ class Street:
             "BOTS_DIR": ROOT / "bots",
             "DATA_DIR": self.folder / "data",
             "PREPARE_SENTENCES": False,
+            "MAX_LOOP_LAG_MS": 10_000,
         } | {name.upper(): value for name, value in settings.items()}
         environment = {f"TRUNKLINE_{name}": str(value) for name, value in given.items()}
         environment["TWILIO_AUTH_TOKEN"] = self.twilio.auth_token
