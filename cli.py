@@ -18,6 +18,7 @@ from config.agents_folder import check_agents, load_agents
 from config.env_example import render_env_example
 from config.errors import AgentErrors, ConfigError
 from config.settings import Settings
+from switchboard.cores import usable_cores
 from telemetry import logs
 
 app = typer.Typer(
@@ -42,6 +43,27 @@ def serve() -> None:
     _serve(_settings())
 
 
+@app.command(hidden=True)
+def work(messages: int, passage: int) -> None:
+    """Serve as one process of several; started by `serve` with the numbers of two sockets, and by nobody else."""
+    from switchboard.first_words import NoSupervisor, open_sockets, read_begin
+    from switchboard.member import Member
+
+    try:
+        ours, theirs = open_sockets(messages, passage)
+        begin = read_begin(ours)
+    except NoSupervisor as error:
+        _stop(str(error), 2)
+    logs.configure(begin.settings["log_level"])
+    logs.name_process(begin.number)
+    from api.signals import run_as_member, run_on_loop
+    from server import RunningServer
+
+    settings, member = Settings.model_validate(begin.settings), Member(begin, ours, theirs)
+    server = RunningServer(settings, drain_secs=settings.drain_secs, member=member)
+    raise typer.Exit(run_on_loop(run_as_member(member, server)))
+
+
 @app.command()
 def run() -> None:
     """Serve; without a Gemini key a stand-in Gemini speaks, so that a newcomer hears something at once."""
@@ -49,7 +71,8 @@ def run() -> None:
     if not settings.uses_emulator:
         return _serve(settings)
     with _stand_in_gemini(settings.data_dir) as (base_url, ca_file):
-        _serve(_settings(gemini_base_url=base_url, gemini_ca_file=ca_file), is_emulated=True)
+        stand_in = {"gemini_base_url": base_url, "gemini_ca_file": ca_file}
+        _serve(_settings(**stand_in), is_emulated=True, **stand_in)
 
 
 @app.command()
@@ -230,14 +253,23 @@ def _stop(message: str, exit_code: int) -> NoReturn:
     raise typer.Exit(exit_code)
 
 
-def _serve(settings: Settings, *, is_emulated: bool = False) -> None:
-    from server import CannotStart, RunningServer, serve
+def _serve(settings: Settings, *, is_emulated: bool = False, **overrides: Any) -> None:
+    from switchboard.start_failure import CannotStart
 
-    def on_ready(server: RunningServer) -> None:
+    def on_ready(server: Any) -> None:
         print(_describe(settings, server.base_url, is_emulated=is_emulated), flush=True)
 
+    count = settings.processes or usable_cores()
     try:
-        serve(settings, on_ready)
+        if count == 1:
+            from api.signals import run
+            from server import RunningServer
+
+            run(RunningServer(settings, drain_secs=settings.drain_secs), on_ready)
+        else:
+            from switchboard.supervisor import supervise
+
+            supervise(settings, count, on_ready, reload=lambda: Settings.load(**overrides))
     except CannotStart as error:
         _stop(str(error), error.exit_code)
 

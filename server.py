@@ -1,7 +1,7 @@
-"""Composition root: settings -> database -> bots -> agents -> log -> app, and the process that serves it."""
+"""Composition root: settings -> database -> bots -> agents -> log -> app, and the server that runs it."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Self
 
@@ -10,11 +10,11 @@ from pydantic import BaseModel
 
 from api import routes
 from api.deps import Services
+from api.errands import Errands
 from api.rescue import open_rescue
 from api.secret_key import BadSecretKey, load_or_create
-from api.signals import run
 from api.talks import open_talks
-from api.web_server import PortTaken, WebServer, bind
+from api.web_server import WebServer
 from bots import BotErrors, load_bots
 from config.agents_folder import AgentWatch
 from config.errors import AgentErrors
@@ -30,6 +30,11 @@ from pipelines.sentences import open_sentences
 from pipelines.stages import check_dotted
 from pipelines.voice_activity import load_voice_model
 from storage.errors import BadDatabaseUrl, DatabaseAhead, DatabaseAway
+from switchboard.colleagues import Alone, Colleagues
+from switchboard.member import Member
+from switchboard.port import PortTaken, bind
+from switchboard.start_failure import CannotStart
+from telemetry.loop_lag import LoopLag
 from transcripts.archive import BadDataFolder, open_archive
 from transcripts.records import Records
 
@@ -39,22 +44,13 @@ _CURED_BY_OPERATOR = (AgentErrors, BotErrors, BadDataFolder, BadDatabaseUrl, Bad
 _CURED_BY_DATABASE = (DatabaseAway, DatabaseAhead)
 
 
-class CannotStart(Exception):
-    """What to tell the operator, and what to exit with: 2 for the configuration, 3 for the database."""
-
-    def __init__(self, problem: Exception) -> None:
-        """Take what went wrong."""
-        super().__init__(str(problem))
-        self.exit_code = 3 if isinstance(problem, _CURED_BY_DATABASE) else 2
-
-
 def settings_of_bots(bots: Mapping[str, AnyBot]) -> dict[str, type[BaseModel] | None]:
     """Return each bot's settings model by name, as the check of agents wants it."""
     return {name: None if isinstance(bot, GuestBot) else bot.settings for name, bot in bots.items()}
 
 
 @asynccontextmanager
-async def open_services(settings: Settings) -> AsyncGenerator[Services]:
+async def open_services(settings: Settings, colleagues: Colleagues) -> AsyncGenerator[Services]:
     """Build everything the routes use; close it at the end. Raises what `CannotStart` is made from."""
     secret = await asyncio.to_thread(load_or_create, settings.data_dir / "secret.key")
     bots = await asyncio.to_thread(load_bots, settings.bots_dir)
@@ -67,7 +63,8 @@ async def open_services(settings: Settings) -> AsyncGenerator[Services]:
     async with AsyncExitStack() as closing:
         archive = await closing.enter_async_context(open_archive(settings))
         db, store, log = archive.database, archive.store, archive.log_writer
-        live = LiveCalls(settings.max_calls)
+        lag = closing.enter_context(LoopLag(settings.max_loop_lag_ms).measuring())
+        live = LiveCalls(settings.max_calls, most_here=settings.max_calls_per_process, is_slow=lag.is_slow)
         reader = gemini if settings.prepare_sentences else None
         sentences = await closing.enter_async_context(
             open_sentences(settings.data_dir / "sentences", reader, lambda: agents.catalog.agents)
@@ -79,20 +76,23 @@ async def open_services(settings: Settings) -> AsyncGenerator[Services]:
         )
         answering = Answering(bots, live, log, shared)
         name = archive.instance.name
-        talks = await closing.enter_async_context(open_talks(settings, answering, store, owner=name))
+        talks = await closing.enter_async_context(
+            open_talks(settings, answering, store, owner=name, colleagues=colleagues)
+        )
         rescue = await closing.enter_async_context(open_rescue(settings, store, log, agents))
         await closing.enter_async_context(archive.sweeper.sweeping(rescue.watch_rows))
         run_stream = answering.run_stream
         records, sweeper = (db, agents, store, log), archive.sweeper
-        yield Services(settings, *records, live, answering, run_stream, secret, talks, name, rescue, sweeper, sentences)
+        rest = (talks, name, rescue, sweeper, sentences, colleagues)
+        yield Services(settings, *records, live, answering, run_stream, secret, *rest)
 
 
-def create_app(settings: Settings) -> FastAPI:
+def create_app(settings: Settings, colleagues: Colleagues | None = None) -> FastAPI:
     """Return the app; its lifespan opens the services and keeps them in `app.state.services`."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
-        async with open_services(settings) as services:
+        async with open_services(settings, colleagues or Alone()) as services:
             app.state.services = services
             yield
 
@@ -104,25 +104,33 @@ def create_app(settings: Settings) -> FastAPI:
 class RunningServer:
     """The server, listening in the running loop for the length of an `async with`. It leaves signals alone."""
 
-    def __init__(self, settings: Settings, *, drain_secs: float = 0.0) -> None:
-        """Take the settings (port 0 takes a free one) and how long calls may go on when the server stops."""
+    def __init__(self, settings: Settings, *, drain_secs: float = 0.0, member: Member | None = None) -> None:
+        """Take the settings (port 0 takes a free one) and how long calls may go on when the server stops.
+
+        `member`: it is one process of several, and has its connections and its calls by way of the supervisor.
+        """
         self.settings = settings
         self._drain_secs = drain_secs
+        self._member = member
 
     async def __aenter__(self) -> Self:
         """Start; `base_url`, `app` and `services` are then there. Raises `CannotStart`."""
         async with AsyncExitStack() as closing:
             try:
-                listener = bind(self.settings.host, self.settings.port)
-                closing.callback(listener.close)
-                self.settings = self.settings.model_copy(update={"port": listener.getsockname()[1]})
-                self.app = create_app(self.settings)
+                listener = None if self._member else bind(self.settings.host, self.settings.port)
+                if listener is not None:
+                    closing.callback(listener.close)
+                    self.settings = self.settings.model_copy(update={"port": listener.getsockname()[1]})
+                self.app = create_app(self.settings, self._member)
                 await closing.enter_async_context(self.app.router.lifespan_context(self.app))
                 self.services: Services = self.app.state.services
-                self._server = WebServer(self.app, self.services.live, self._drain_secs)
+                leave = self._member.leave if self._member else None
+                self._server = WebServer(self.app, self.services.live, self._drain_secs, leave)
                 await closing.enter_async_context(self._server.running(listener))
+                if self._member is not None:
+                    self._member.be_up(Errands(self.services), self._server.take)
             except (*_CURED_BY_OPERATOR, *_CURED_BY_DATABASE) as problem:
-                raise CannotStart(problem) from problem
+                raise CannotStart(str(problem), 3 if isinstance(problem, _CURED_BY_DATABASE) else 2) from problem
             self._closing = closing.pop_all()
         return self
 
@@ -138,8 +146,3 @@ class RunningServer:
     def stop_at_once(self) -> None:
         """Let the end of the block wait for no call, also when it waits already."""
         self._server.stop_at_once()
-
-
-def serve(settings: Settings, on_ready: Callable[[RunningServer], None]) -> None:
-    """Serve until SIGINT or SIGTERM; `on_ready` is called once it listens. Raises `CannotStart`."""
-    run(RunningServer(settings, drain_secs=settings.drain_secs), on_ready)

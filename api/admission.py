@@ -5,10 +5,12 @@ from datetime import UTC, datetime
 
 from api.deps import Services
 from api.patience import database_in_time
+from api.slots import admit
 from config.agent import AgentConfig
 from pipelines import script
 from pipelines.failure_step import busy_step
 from storage.errors import DatabaseAway
+from switchboard.refusal import Refusal
 from telemetry import metrics
 from telephony import stream_token
 from telephony.media_stream import Start
@@ -57,20 +59,23 @@ def call_of(row: CallRow) -> Call:
     )
 
 
-def reserve(services: Services, row: CallRow, agent: AgentConfig) -> bool:
-    """Keep a slot for a call that rings and have its model connected meanwhile; False when there is no slot.
+def reserve(services: Services, call: Call, agent: AgentConfig) -> Refusal | None:
+    """Keep a slot here for a call that rings and have its model connected meanwhile; returns why there is no slot.
 
     Returns at once. A repeated webhook keeps the slot and the connection that the call has. Not collected in time,
     both are given up by themselves.
     """
-    is_first = not services.live.is_reserved(row.call_id)
-    if not services.live.reserve(row.call_id, services.answering.forget):
-        return False
-    if is_first and not services.live.holds(row.call_id):
-        call = call_of(row)
-        is_announced = announcement_before(services, call, agent) is not None
-        services.answering.expect(replace(call, is_announced=is_announced), agent)
-    return True
+    is_first = not services.live.is_reserved(call.call_id) and not services.live.holds(call.call_id)
+    if (refusal := keep_slot(services, call.call_id)) is None and is_first:
+        services.answering.expect(call, agent)
+    return refusal
+
+
+def keep_slot(services: Services, call_id: str) -> Refusal | None:
+    """Keep a slot here for a call that rings; returns why there is none."""
+    if services.live.reserve(call_id, services.answering.forget):
+        return None
+    return services.live.refusal() or Refusal.MAX_CALLS
 
 
 def announcement_before(services: Services, call: Call, agent: AgentConfig) -> tuple[str, str] | None:
@@ -115,9 +120,18 @@ async def _admit(services: Services, start: Start, call_id: str) -> tuple[CallRo
         give_up(services, call_id)
         await services.store.finish_call(call_id, EndReason.FAILED, ended_at=datetime.now(UTC))
         raise Refused(INTERNAL, "the agent of this call was removed")
-    if services.live.collect(call_id) is None:
+    refusal = await _take_slot(services, call_id, start.call_sid)
+    if refusal is not None:
         await services.store.set_next_step(call_id, busy_step(agent, row.variables).as_json())
         await services.store.finish_call(call_id, EndReason.REFUSED_BUSY, ended_at=datetime.now(UTC))
-        metrics.REFUSED_TOTAL.inc()
+        metrics.REFUSED_TOTAL.labels(reason=refusal.value).inc()
         raise Busy(start, call_of(row), agent)
     return row, agent
+
+
+async def _take_slot(services: Services, call_id: str, call_sid: str) -> Refusal | None:
+    if services.live.is_reserved(call_id):
+        services.live.collect(call_id)
+        return None
+    admitted = await admit(services.colleagues, services.live, call_id, call_sid)
+    return admitted if isinstance(admitted, Refusal) else None

@@ -20,6 +20,7 @@ from pipelines.clock import CallClock
 from pipelines.live import LiveCalls
 from pipelines.sentences import Sentences
 from storage.engine import Database
+from switchboard.colleagues import Alone, Colleagues
 from telephony.media_stream import Start
 from transcripts.call import Call, EndReason
 from transcripts.log import LogWriter
@@ -40,6 +41,7 @@ class Services:
     `instance` is the name of this process: letters, digits and -, so it may stand in a URL's path.
     `sentences` are those that are there as sound.
     `sweeper` closes the calls of processes that are proven dead.
+    `colleagues` are the other processes of this server.
     `rescue` saves callers on a dead line; `phone_calls` are those whose streams came here.
     `end_grace_secs`: how long Twilio's questions about a call wait for its stream to have ended here.
     `now` is Unix time in seconds.
@@ -59,6 +61,7 @@ class Services:
     rescue: Rescue
     sweeper: Sweeper
     sentences: Sentences | None = None
+    colleagues: Colleagues = field(default_factory=Alone)
     phone_calls: PhoneCalls = field(default_factory=PhoneCalls)
     end_grace_secs: float = 3.0
     now: Callable[[], float] = time.time

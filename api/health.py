@@ -21,7 +21,10 @@ async def livez() -> dict[str, str]:
 
 @router.get("/readyz")
 async def readyz(services: ServicesDep) -> JSONResponse:
-    """Answer 200 when new calls may come here, else 503 and what is in the way. Full is ready: it says busy."""
+    """Answer 200 when new calls may come, else 503 and what is in the way. Full is ready: it says busy.
+
+    The answer is the whole server's, whichever of its processes is asked.
+    """
     problems: dict[str, str] = {}
     try:
         await services.database.ping()
@@ -29,7 +32,8 @@ async def readyz(services: ServicesDep) -> JSONResponse:
         problems["database"] = str(error)
     if not services.agents.catalog.agents:
         problems["agents"] = "no agent is loaded"
-    if services.live.is_draining:
+    is_open = await services.colleagues.is_open()
+    if services.live.is_draining if is_open is None else not is_open:
         problems["draining"] = "the process is about to end and takes no new calls"
     return JSONResponse(
         {"status": "not ready" if problems else "ready", "problems": problems}, 503 if problems else 200
@@ -37,7 +41,8 @@ async def readyz(services: ServicesDep) -> JSONResponse:
 
 
 @router.get("/metrics", dependencies=[Operator])
-async def read_metrics() -> Response:
-    """Answer all metrics as Prometheus text."""
+async def read_metrics(services: ServicesDep) -> Response:
+    """Answer the metrics of all processes as Prometheus text."""
     metrics.TASKS.set(len(asyncio.all_tasks()))
-    return Response(metrics.render(), media_type=metrics.CONTENT_TYPE)
+    text = await services.colleagues.read_metrics()
+    return Response(metrics.render() if text is None else text, media_type=metrics.CONTENT_TYPE)

@@ -23,6 +23,8 @@ _POLL_SECS = 0.1
 _ANOTHER_LANGUAGE = "en-US"  # of callers whose agent is not known
 _WIND_UP_SECS = 2.0
 """How long a call that was told of its end just now is waited for, so that its own next step is not missed."""
+_ELSEWHERE_SECS = 6.0
+"""How long the process that has the call may take to answer; more than both of the times above."""
 _HOLD_SECS = 5
 """How often Twilio asks about a call that goes on in another stream than the one that it says is over."""
 
@@ -30,8 +32,8 @@ _HOLD_SECS = 5
 async def decide_next(services: Services, over: StreamOver, origin: ActionUrl) -> str:
     """Return the TwiML that comes next. Raises `DatabaseAway` when only the database could tell.
 
-    A call that ran in this process is answered from memory. For any other its row is waited for: its process may be
-    just about to write it.
+    A call that ran in this process is answered from memory, one that ran in another process of this server from that
+    one's. For any other its row is waited for: its process may be just about to write it.
     """
     if over.is_dial_answered is not None:
         agent = services.agents.catalog.by_name(origin.agent_name)
@@ -40,7 +42,12 @@ async def decide_next(services: Services, over: StreamOver, origin: ActionUrl) -
     over = replace(over, stream_sid=over.stream_sid or origin.over_stream_sid or None)
     held = services.phone_calls.find(over.call_sid)
     if held is not None:
-        return await _decide_held(services, held, over)
+        return await decide_held(services, held, over)
+    elsewhere = await services.colleagues.run_errand(
+        "next", call_sid=over.call_sid, stream_sid=over.stream_sid or "", timeout_secs=_ELSEWHERE_SECS
+    )
+    if elsewhere is not None:
+        return elsewhere["twiml"]
     row = await wait_until_ended(services, over.call_sid)
     if row is None:
         return twiml.hang_up()
@@ -109,6 +116,7 @@ async def end_without_stream(services: Services, row: CallRow) -> EndReason:
     Only to be called when Twilio itself says so: it asks what comes next, or the call is over there.
     """
     give_up(services, row.call_id)
+    services.colleagues.give_up(row.call_id)
     if row.status == CallStatus.ENDED:
         return EndReason(row.end_reason)
     reason = EndReason.CONNECTION_LOST if row.status == CallStatus.LIVE else EndReason.NEVER_CONNECTED
@@ -121,7 +129,8 @@ async def end_without_stream(services: Services, row: CallRow) -> EndReason:
     return EndReason(ended.end_reason) if ended and ended.end_reason else reason
 
 
-async def _decide_held(services: Services, held: PhoneCall, over: StreamOver) -> str:
+async def decide_held(services: Services, held: PhoneCall, over: StreamOver) -> str:
+    """Return the TwiML that comes after a stream of a call that runs in this process, or did lately."""
     if held.reason is None and over.stream_sid not in (None, held.stream_sid):
         # A repeated webhook led to a second stream, which was refused; the call goes on in the first one.
         logger.bind(call_id=held.call.call_id).warning("Twilio asks about a stream that the call is not in")

@@ -12,7 +12,9 @@ from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse, Stre
 from loguru import logger
 from pydantic import BaseModel, Field
 
+from api.call_events import follow_rows
 from api.deps import Services, ServicesDep
+from api.errands import write_down
 from api.errors import PlaygroundOff, SecretNeeded, UnknownAgent, UnknownCall
 from api.playground_door import PATH, Visitor, check_secret, check_visitor, refuse_foreign_page, set_cookie
 from config.agent import AgentConfig
@@ -23,7 +25,7 @@ router = APIRouter(prefix=PATH, tags=["playground"])
 
 _PAGES = Path(__file__).parent / "pages"
 _HEARTBEAT_SECS = 15.0
-_END_GRACE_SECS = 5.0
+_ELSEWHERE_SECS = 7.0
 
 
 class AgentChoice(BaseModel):
@@ -114,6 +116,8 @@ async def hang_up(call_id: str, services: ServicesDep) -> None:
     talk = services.talks.get(call_id)
     if talk is not None:
         talk.hang_up()
+    else:
+        await services.colleagues.run_errand("hang_up", call_id=call_id, timeout_secs=_ELSEWHERE_SECS)
 
 
 @router.get("/events/{call_id}", dependencies=[Visitor])
@@ -126,10 +130,10 @@ async def stream_events(
     """
     talk = services.talks.get(call_id)
     if talk is not None:
-        events = talk.log.subscribe()
+        events = _numbered(talk.log.subscribe())
     else:
         await _find_call(call_id, services)
-        events = _past_events(call_id, services)
+        events = follow_rows(services, call_id, last_event_id)
     headers = {"X-Accel-Buffering": "no"}
     return StreamingResponse(_as_text(events, last_event_id), media_type="text/event-stream", headers=headers)
 
@@ -137,10 +141,9 @@ async def stream_events(
 @router.get("/calls/{call_id}", dependencies=[Visitor])
 async def read_call(call_id: str, services: ServicesDep) -> dict[str, Any]:
     """Answer what the database keeps of a call; of one that is just ending, its end too."""
-    talk = services.talks.get(call_id)
-    if talk is not None and talk.log.is_finished and talk.task is not None:
-        await asyncio.wait({talk.task}, timeout=_END_GRACE_SECS)
-    await services.log_writer.flush(_END_GRACE_SECS)
+    await write_down(services, call_id)
+    if services.talks.get(call_id) is None:
+        await services.colleagues.run_errand("write_down", call_id=call_id, timeout_secs=_ELSEWHERE_SECS)
     row = await _find_call(call_id, services)
     turns = await services.store.list_turns(call_id)
     return {
@@ -191,16 +194,20 @@ def _describe(agent: AgentConfig, services: Services) -> dict[str, Any]:
     }
 
 
-async def _past_events(call_id: str, services: Services) -> AsyncGenerator[CallEvent]:
-    rows = await services.store.list_events(call_id)
-    for row in sorted(rows, key=lambda row: row.seq):
-        yield CallEvent(row.kind, row.at_ms, row.data)
-
-
-async def _as_text(events: AsyncGenerator[CallEvent], last_id: int) -> AsyncIterator[str]:
-    """Write events as https://html.spec.whatwg.org/multipage/server-sent-events.html has them."""
+async def _numbered(events: AsyncGenerator[CallEvent]) -> AsyncGenerator[tuple[int, CallEvent]]:
+    """Give each event the number that its row will have: a call of the playground has one log, from its beginning."""
     number = 0
-    following: asyncio.Task[CallEvent | None] | None = None
+    try:
+        async for event in events:
+            yield number, event
+            number += 1
+    finally:
+        await events.aclose()
+
+
+async def _as_text(events: AsyncGenerator[tuple[int, CallEvent]], last_id: int) -> AsyncIterator[str]:
+    """Write events as https://html.spec.whatwg.org/multipage/server-sent-events.html has them."""
+    following: asyncio.Task[tuple[int, CallEvent] | None] | None = None
     try:
         while True:
             following = following or asyncio.create_task(anext(events, None), name="next event of a playground call")
@@ -208,14 +215,14 @@ async def _as_text(events: AsyncGenerator[CallEvent], last_id: int) -> AsyncIter
             if not following.done():
                 yield ": still here\n\n"
                 continue
-            event, following = following.result(), None
-            if event is None:
+            told, following = following.result(), None
+            if told is None:
                 yield "event: end\ndata: {}\n\n"
                 return
+            number, event = told
             if number > last_id:
                 data = json.dumps({"kind": event.kind, "at_ms": event.at_ms, "data": event.data}, ensure_ascii=False)
                 yield f"id: {number}\ndata: {data}\n\n"
-            number += 1
     finally:
         if following is not None:
             following.cancel()

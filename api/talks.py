@@ -12,6 +12,7 @@ from uuid import uuid4
 from loguru import logger
 
 from api.errors import LinesBusy, PhoneOnly, RoomsOff
+from api.slots import admit
 from config.agent import AgentConfig
 from config.settings import Settings
 from net.daily_rooms import DailyRooms
@@ -20,6 +21,8 @@ from pipelines.answering import Answering
 from pipelines.guest import GuestBot
 from pipelines.live import LiveCall
 from pipelines.transports import CallTransport, answer_browser, browser_transport, load_webrtc, room_transport
+from switchboard.colleagues import Colleagues
+from switchboard.refusal import Refusal
 from telemetry import metrics
 from telemetry.logs import in_call
 from transcripts.call import Call, Direction, EndReason
@@ -57,11 +60,14 @@ class Talk:
 class Talks:
     """The calls of the playground in this process."""
 
-    def __init__(self, answering: Answering, store: CallStore, rooms: DailyRooms | None, owner: str) -> None:
+    def __init__(
+        self, answering: Answering, store: CallStore, rooms: DailyRooms | None, owner: str, colleagues: Colleagues
+    ) -> None:
         """Take what runs calls and where they are written down; `rooms` is None without a Daily key.
 
-        `owner` is this process's name.
+        `owner` is this process's name, `colleagues` are the other ones.
         """
+        self._colleagues = colleagues
         self._answering = answering
         self._store = store
         self._owner = owner
@@ -142,23 +148,23 @@ class Talks:
     async def _check(self, agent: AgentConfig) -> None:
         if self.is_phone_only(agent):
             raise PhoneOnly
-        if self._answering.live.is_full:
+        if (refusal := self._answering.live.refusal()) is not None:
             call = _new_call(agent)
             await self._store.open_call(call)
-            await self._refuse(call)
+            await self._refuse(call, refusal)
 
-    async def _refuse(self, call: Call) -> None:
+    async def _refuse(self, call: Call, refusal: Refusal) -> None:
         await self._store.finish_call(call.call_id, EndReason.REFUSED_BUSY, ended_at=datetime.now(UTC))
-        metrics.REFUSED_TOTAL.inc()
-        logger.bind(call_id=call.call_id).warning("call refused: every slot is taken")
+        metrics.REFUSED_TOTAL.labels(reason=refusal.value).inc()
+        logger.bind(call_id=call.call_id, reason=refusal.value).warning("call refused: there is no room for it")
         raise LinesBusy
 
     async def _open(self, agent: AgentConfig) -> Talk:
         call = _new_call(agent)
         await self._store.open_call(call)
-        live = self._answering.live.admit(call.call_id)
-        if live is None:
-            await self._refuse(call)
+        live = await admit(self._colleagues, self._answering.live, call.call_id)
+        if isinstance(live, Refusal):
+            await self._refuse(call, live)
             raise LinesBusy
         return Talk(call, self._answering.log_writer.open(call.call_id), live)
 
@@ -218,7 +224,7 @@ class Talks:
 
 @asynccontextmanager
 async def open_talks(
-    settings: Settings, answering: Answering, store: CallStore, *, owner: str
+    settings: Settings, answering: Answering, store: CallStore, *, owner: str, colleagues: Colleagues
 ) -> AsyncGenerator[Talks]:
     """Yield the playground's calls; at the end of the block those left over are cut off. `owner` is this process."""
     async with AsyncExitStack() as closing:
@@ -227,7 +233,7 @@ async def open_talks(
             outgoing = await closing.enter_async_context(open_outgoing())
             api_key = settings.daily_api_key.get_secret_value()
             rooms = DailyRooms(outgoing, api_base=settings.daily_api_base, api_key=api_key)
-        talks = Talks(answering, store, rooms, owner)
+        talks = Talks(answering, store, rooms, owner, colleagues)
         closing.push_async_callback(talks.close)
         yield talks
 

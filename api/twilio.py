@@ -1,5 +1,6 @@
 """Twilio's webhooks: a call rings, its stream is over, its status changed."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated
 from uuid import uuid4
@@ -12,10 +13,14 @@ from api.access import SignedForm
 from api.action_url import ActionUrl
 from api.admission import ANNOUNCED, announcement_before, call_of, reserve
 from api.deps import Services, ServicesDep
+from api.errands import order_for
 from api.patience import database_in_time
+from api.slots import is_over_share
 from config.agent import AgentConfig
 from pipelines.failure_step import busy_step, failure_step
 from storage.errors import DatabaseAway
+from switchboard.messages import Placed
+from switchboard.refusal import Refusal
 from telemetry import metrics
 from telephony import stream_token, twiml, webhooks
 from telephony.next_step import NextStep
@@ -23,6 +28,8 @@ from transcripts.call import Call, CallStatus, Direction, EndReason
 from transcripts.models import CallRow
 
 router = APIRouter(prefix="/twilio", tags=["twilio"])
+
+_TELL_SECS = 2.0
 
 
 @router.post("/voice")
@@ -59,7 +66,7 @@ async def next_step(
     The query string is that of the address that we gave Twilio, see `ActionUrl`.
     """
     over, origin = webhooks.parse_stream_over(form), ActionUrl(agent, language, stream)
-    services.rescue.heard_from(over.call_sid)
+    _note_heard(services, over.call_sid)
     try:
         async with database_in_time():
             return _xml(await next_twiml.decide_next(services, over, origin))
@@ -79,13 +86,15 @@ async def status(form: SignedForm, services: ServicesDep) -> None:
     report = webhooks.parse_status_report(form)
     if not report.is_final:
         return
-    services.rescue.heard_from(report.call_sid)
+    _note_heard(services, report.call_sid)
     async with database_in_time():
         row = await next_twiml.wait_until_ended(services, report.call_sid)
         if row is None:
             return
         live = services.live.get(row.call_id)
         if live is None:
+            if row.status == CallStatus.LIVE and await _end_elsewhere(services, row):
+                return
             await next_twiml.end_without_stream(services, row)
         elif row.status != CallStatus.ENDED:
             live.end(EndReason.CALLER_HUNG_UP)
@@ -110,24 +119,55 @@ async def _admit(services: Services, call: Call, agent: AgentConfig) -> str:
     is_new = row.call_id == call.call_id
     if row.status == CallStatus.ENDED:
         return _as_twiml(services, next_twiml.step_of(row, EndReason(row.end_reason), agent), agent)
+    call = call_of(row)
+    say_first = announcement_before(services, call, agent)
+    call = replace(call, is_announced=say_first is not None)
     # The stream of a call that is live already is at the process that has it; nothing is to be kept for it.
-    has_slot = row.status == CallStatus.LIVE or reserve(services, row, agent)
-    if is_new and not has_slot:
-        return await _refuse(services, row, agent)
-    # Another process may keep the slot of a call that is not new, so that one is not refused before its stream comes.
+    is_live = row.status == CallStatus.LIVE
+    placed = Placed(instance=row.owner or services.instance) if is_live else await _place(services, call, agent)
+    if is_new and placed.refusal:
+        return await _refuse(services, row, agent, placed.refusal)
+    # Another server may keep the slot of a call that is not new, so that one is not refused before its stream comes.
     logger.bind(call_id=row.call_id, call_sid=call.call_sid, agent=agent.name, is_new=is_new).info("call rings")
-    return _connect(services, call_of(row), agent)
+    return _connect(services, call, agent, placed.instance or services.instance, say_first)
 
 
-async def _refuse(services: Services, row: CallRow, agent: AgentConfig) -> str:
+async def _place(services: Services, call: Call, agent: AgentConfig) -> Placed:
+    """Find the process that takes the call; while nobody can be asked, it is this one or none."""
+    placed = await services.colleagues.place(order_for(call))
+    if placed is not None:
+        return placed
+    if not services.live.is_reserved(call.call_id) and is_over_share(services.colleagues, services.live):
+        refusal = Refusal.MAX_CALLS
+    else:
+        refusal = reserve(services, call, agent)
+    if refusal is not None:
+        services.colleagues.freed(call.call_id)
+    return Placed(refusal=refusal or "", instance="" if refusal else services.instance)
+
+
+async def _refuse(services: Services, row: CallRow, agent: AgentConfig, reason: str) -> str:
     await services.store.finish_call(row.call_id, EndReason.REFUSED_BUSY, ended_at=datetime.now(UTC))
-    metrics.REFUSED_TOTAL.inc()
-    logger.bind(call_id=row.call_id).warning("call refused: every slot is taken")
+    metrics.REFUSED_TOTAL.labels(reason=reason).inc()
+    logger.bind(call_id=row.call_id, reason=reason).warning("call refused: no process takes it")
     return _as_twiml(services, busy_step(agent, {}), agent)
 
 
-def _connect(services: Services, call: Call, agent: AgentConfig) -> str:
-    settings, say_first = services.settings, announcement_before(services, call, agent)
+def _note_heard(services: Services, call_sid: str) -> None:
+    services.rescue.heard_from(call_sid)
+    services.colleagues.heard_from(call_sid)
+
+
+async def _end_elsewhere(services: Services, row: CallRow) -> bool:
+    """Have the call ended by the process that has it; False when there is none."""
+    told = await services.colleagues.run_errand("caller_left", call_id=row.call_id, timeout_secs=_TELL_SECS)
+    return told is not None
+
+
+def _connect(
+    services: Services, call: Call, agent: AgentConfig, instance: str, say_first: tuple[str, str] | None
+) -> str:
+    settings = services.settings
     token = stream_token.issue(
         services.token_secret,
         call_id=call.call_id,
@@ -137,7 +177,7 @@ def _connect(services: Services, call: Call, agent: AgentConfig) -> str:
     )
     return twiml.connect_stream(
         # The process that connects the model while the call rings puts its name into the stream's path.
-        stream_url=f"{settings.stream_base_url}/twilio/stream/{services.instance}",
+        stream_url=f"{settings.stream_base_url}/twilio/stream/{instance}",
         action_url=ActionUrl.of(agent).at(services.settings.effective_public_base_url),
         parameters={"call_id": call.call_id, "token": token} | ({ANNOUNCED: "yes"} if say_first else {}),
         say_first=say_first,

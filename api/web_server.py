@@ -2,9 +2,8 @@
 
 import asyncio
 import contextlib
-import errno
 import socket
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from typing import Any
 
 import uvicorn
@@ -14,6 +13,7 @@ from uvicorn.protocols.utils import ClientDisconnected
 
 from api.media_socket import MediaSocket
 from pipelines.live import LiveCalls
+from switchboard.port import PortTaken
 from telephony.media_stream import MAX_MESSAGE_BYTES
 
 # A call that was told to end has this long to say goodbye and write its row.
@@ -28,33 +28,16 @@ _POLL_SECS = 0.01
 _NORMAL = 1000  # RFC 6455, section 7.4.1
 
 
-class PortTaken(Exception):
-    """The address to listen on is in use or not ours."""
-
-
-def bind(host: str, port: int) -> socket.socket:
-    """Return a TCP socket bound to the address, not yet listening; port 0 takes a free one. Raises `PortTaken`."""
-    address = host.strip("[]")
-    listener = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((address, port))
-        listener.setblocking(False)
-    except OSError as error:
-        listener.close()
-        if error.errno == errno.EADDRINUSE:
-            raise PortTaken(
-                f"port {port} of {host} is taken by another program; stop it, or set TRUNKLINE_PORT"
-            ) from error
-        raise PortTaken(f"cannot listen on {host}:{port} ({error.strerror}); correct TRUNKLINE_HOST") from error
-    return listener
-
-
 class WebServer(uvicorn.Server):
     """uvicorn without signal handlers, which first lets the calls end and then closes its sockets."""
 
-    def __init__(self, app: ASGIApp, live: LiveCalls, drain_secs: float) -> None:
-        """Take the app, whose lifespan somebody else runs, and the calls that may go on for a while at the end."""
+    def __init__(
+        self, app: ASGIApp, live: LiveCalls, drain_secs: float, leave: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
+        """Take the app, whose lifespan somebody else runs, and the calls that may go on for a while at the end.
+
+        `leave` is awaited when they are over: whoever brings connections by `take` brings none from then on.
+        """
         self._sockets = _Sockets(app)
         super().__init__(
             uvicorn.Config(
@@ -75,18 +58,25 @@ class WebServer(uvicorn.Server):
         self._live = live
         self._drain_secs = drain_secs
         self._hurry = asyncio.Event()
+        self._leave = leave
+        self._taking: set[asyncio.Task[None]] = set()
 
     @contextlib.asynccontextmanager
-    async def running(self, listener: socket.socket) -> AsyncGenerator[None]:
-        """Serve on a bound socket inside the block. Raises `PortTaken` when another program listens there already."""
-        serving = asyncio.create_task(self.serve([listener]), name="web-server")
+    async def running(self, listener: socket.socket | None) -> AsyncGenerator[None]:
+        """Serve inside the block: on a bound socket, or, without one, what `take` is given.
+
+        Raises `PortTaken` when another program listens there already.
+        """
+        sockets = [] if listener is None else [listener]
+        serving = asyncio.create_task(self.serve(sockets), name="web-server")
         while not self.started and not serving.done():  # noqa: ASYNC110 - uvicorn has a flag and no event
             await asyncio.sleep(_POLL_SECS)
         if serving.done():
             try:
                 await serving
             except OSError as error:
-                raise PortTaken(f"cannot listen on {listener.getsockname()} ({error.strerror})") from error
+                where = "a connection" if listener is None else listener.getsockname()
+                raise PortTaken(f"cannot listen on {where} ({error.strerror})") from error
         try:
             yield
         finally:
@@ -97,6 +87,25 @@ class WebServer(uvicorn.Server):
     def capture_signals(self) -> Generator[None]:
         """Leave the process's signals alone: whoever runs the server decides when it stops."""
         yield
+
+    def take(self, connection: socket.socket) -> None:
+        """Serve a connection that somebody else accepted, as if it had come in here. It is then this object's own."""
+        taking = asyncio.create_task(self._begin(connection), name="a connection handed over")
+        self._taking.add(taking)
+        taking.add_done_callback(self._taking.discard)
+
+    async def _begin(self, connection: socket.socket) -> None:
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(self._make_protocol, connection)
+        except OSError:
+            connection.close()  # whoever it was has left
+
+    def _make_protocol(self) -> asyncio.Protocol:
+        protocol: Any = self.config.http_protocol_class
+        made: asyncio.Protocol = protocol(
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+        return made
 
     def stop_at_once(self) -> None:
         """Wait for no call any more: neither for its end nor for its goodbye."""
@@ -118,6 +127,8 @@ class WebServer(uvicorn.Server):
             for task in (draining, hurrying):
                 task.cancel()
             await asyncio.wait({draining, hurrying})
+            if self._leave is not None:
+                await self._leave()
             await super().shutdown(sockets)
 
     async def _drain(self) -> None:

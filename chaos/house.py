@@ -60,6 +60,7 @@ async def drill_house(folder: Path, *, tool_secs: float = 0.0) -> AsyncGenerator
             bots_dir=_BOTS,
             data_dir=folder / "data",
             prepare_sentences=False,
+            max_loop_lag_ms=10_000,
         )
         server = await closing.enter_async_context(RunningServer(settings))
         yield DrillHouse(server, gemini, twilio)

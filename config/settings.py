@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_core import ErrorDetails, InitErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
@@ -55,9 +55,17 @@ class Settings(BaseSettings):
         default=None, description="Where Twilio reaches this server, for example https://voice.example.com."
     )
     processes: int | None = Field(
-        default=None, ge=1, description="Server processes; unset: as many as suit the machine."
+        default=None, ge=1, description="Server processes; unset: as many as the cores that it may use."
     )
-    max_calls: int = Field(default=100, ge=1, description="Calls at once; one more hears a polite busy.")
+    max_calls: int = Field(
+        default=100, ge=1, description="Calls at once, in all processes together; one more hears a polite busy."
+    )
+    max_calls_per_process: int = Field(
+        default=75, ge=1, description="Calls at once in one process; one more goes to another process."
+    )
+    max_loop_lag_ms: int = Field(
+        default=80, ge=1, description="A process whose event loop is later than this takes no further call; ms."
+    )
     log_level: LogLevel = Field(default="INFO", description=f"One of {', '.join(LOG_LEVELS)}.")
     playground_secret: Secret | None = Field(
         default=None, description="Opens /playground and /metrics when the server can be reached from outside."
@@ -144,6 +152,15 @@ class Settings(BaseSettings):
             raise ConfigError(_problem(line) for line in lines) from error
         except (SettingsError, UnicodeDecodeError, OSError) as error:
             raise ConfigError([SettingProblem(str(env_file), f"cannot be read ({error})")]) from error
+
+    def reveal(self) -> dict[str, Any]:
+        """Return every value as JSON can hold it, secrets too: for another process of ours, by a private socket.
+
+        `model_validate` makes the same settings of it.
+        """
+        values = {name: getattr(self, name) for name in type(self).model_fields}
+        plain = {k: v.get_secret_value() if isinstance(v, SecretStr) else v for k, v in values.items()}
+        return {name: str(value) if isinstance(value, Path) else value for name, value in plain.items()}
 
     @property
     def is_loopback_bind(self) -> bool:

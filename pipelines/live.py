@@ -1,9 +1,11 @@
 """The calls this process is in: how many it takes, which it holds, and which ring and have a slot kept for them."""
 
 import asyncio
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from switchboard.refusal import Refusal
 from telemetry import metrics
 from transcripts.call import EndReason
 
@@ -44,11 +46,17 @@ class LiveCalls:
 
     A phone call takes its slot in two steps: `reserve` when it rings, `collect` when its stream comes; not collected
     within `collect_secs`, the slot is free again. A browser's call takes it in one, `admit`.
+
+    `max_calls` is the server's limit and `most_here` this process's own; `is_slow` tells that its event loop is late.
+    `on_freed` is told the id of each call that is here no more.
     """
 
     max_calls: int
     collect_secs: float = COLLECT_SECS
     is_draining: bool = False
+    most_here: int = sys.maxsize
+    is_slow: Callable[[], bool] = lambda: False
+    on_freed: Callable[[str], None] = lambda _call_id: None
     _calls: dict[str, LiveCall] = field(default_factory=dict[str, LiveCall])
     _reserved: dict[str, _Reservation] = field(default_factory=dict[str, _Reservation])
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -61,7 +69,17 @@ class LiveCalls:
     @property
     def is_full(self) -> bool:
         """Whether a further call would be refused."""
-        return self.is_draining or self.count >= self.max_calls
+        return self.refusal() is not None
+
+    def refusal(self) -> Refusal | None:
+        """Tell why a further call would be refused; None: it would be taken."""
+        if self.is_draining:
+            return Refusal.DRAINING
+        if self.count >= self.max_calls:
+            return Refusal.MAX_CALLS
+        if self.count >= self.most_here:
+            return Refusal.PROCESS_FULL
+        return Refusal.SLOW if self.is_slow() else None
 
     def reserve(self, call_id: str, on_expired: Callable[[str], None]) -> bool:
         """Keep a slot for a call that rings; False when full or draining. Call it on the event loop's thread.
@@ -106,6 +124,7 @@ class LiveCalls:
         if (reservation := self._reserved.pop(call_id, None)) is not None:
             reservation.timer.cancel()
         self._tell()
+        self.on_freed(call_id)
 
     def get(self, call_id: str) -> LiveCall | None:
         """The call in progress with this id, if it is here."""
@@ -147,6 +166,7 @@ class LiveCalls:
     def _expire(self, call_id: str) -> None:
         reservation = self._reserved.pop(call_id)
         self._tell()
+        self.on_freed(call_id)
         reservation.on_expired(call_id)
 
     def _tell(self) -> None:

@@ -62,6 +62,11 @@ def configure(level: str = "INFO", stream: TextIO | None = None) -> None:
         logging.getLogger(name).setLevel(quiet_level)
 
 
+def name_process(number: int) -> None:
+    """Add `process` to every line of this process from now on: which of several it is."""
+    logger.configure(extra={"process": number})
+
+
 def in_call(call_id: str) -> AbstractContextManager[None]:
     """Add `call_id` to every line that is logged inside the block, by tasks started in it and by libraries too."""
     return logger.contextualize(call_id=call_id)

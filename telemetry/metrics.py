@@ -12,7 +12,18 @@ CALLS_RINGING = Gauge(
 )
 TASKS = Gauge("trunkline_tasks", "Tasks on the event loop.", registry=REGISTRY)
 CALLS_TOTAL = Counter("trunkline_calls", "Calls ended, by the reason.", ["end_reason"], registry=REGISTRY)
-REFUSED_TOTAL = Counter("trunkline_refused", "Calls refused because every slot was taken.", registry=REGISTRY)
+REFUSED_TOTAL = Counter("trunkline_refused", "Calls refused, by the reason.", ["reason"], registry=REGISTRY)
+LOOP_LAG_SECONDS = Histogram(
+    "trunkline_loop_lag_seconds",
+    "How late the event loop was, measured twenty times a second in each process.",
+    buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5),
+    registry=REGISTRY,
+)
+PROCESSES_RESTARTED_TOTAL = Counter(
+    "trunkline_processes_restarted",
+    "Server processes that ended without having been told to, and were followed by another.",
+    registry=REGISTRY,
+)
 REPLY_LATENCY_SECONDS = Histogram(
     "trunkline_reply_latency_seconds",
     "From the end of the caller's speech to the first audio of the reply.",

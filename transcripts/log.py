@@ -128,6 +128,9 @@ class LogWriter:
         self._backlog = backlog
         self._logs: dict[str, CallLog] = {}
         self._queue: deque[tuple[CallLog, Callable[[Place], Entry]]] = deque()
+        self.followed: set[str] = set()
+        """Calls whose entries somebody waits for: they are written at once, and `on_written` is told of them."""
+        self.on_written: Callable[[set[str]], None] = lambda _call_ids: None
         self._told = 0
         self._written = 0
         self._wake = asyncio.Event()
@@ -163,6 +166,8 @@ class LogWriter:
         log.pending_count += 1
         metrics.LOG_BACKLOG.set(len(self._queue))
         self._wake.set()
+        if log.call_id in self.followed:
+            self._hurry.set()
 
     async def flush(self, timeout_secs: float) -> bool:
         """Wait until all that was told so far is in the database. Returns False when that took too long."""
@@ -253,6 +258,8 @@ class LogWriter:
             if log.is_finished and log.pending_count == 0:
                 self._logs.pop(log.call_id, None)
         self._written += len(batch)
+        if news := self.followed.intersection(log.call_id for log, _make in batch):
+            self.on_written(news)
         metrics.LOG_BACKLOG.set(len(self._queue))
         if not self._queue:
             self._wake.clear()

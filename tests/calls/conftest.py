@@ -170,6 +170,8 @@ async def make_house(tmp_path: Path, never_block_the_loop: blockbuster.BlockBust
                 "data_dir": tmp_path / "data",
                 # Its model would read them aloud while the test counts what the model is asked.
                 "prepare_sentences": False,
+                # Beside other tests on a small machine the loop may be late; who is refused for that is tested apart.
+                "max_loop_lag_ms": 10_000,
             }
             loaded = Settings.load(env_file=None, **(given | settings))
             server = await closing.enter_async_context(RunningServer(loaded))

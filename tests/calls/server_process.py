@@ -1,6 +1,7 @@
 """`cli.py serve` as a process of its own, to be told to stop or to be killed; the far ends stay in the test."""
 
 import asyncio
+import contextlib
 import json
 import os
 import re
@@ -70,12 +71,14 @@ class Street:
         """Start a server; settings by their field names. Returns once it is ready."""
         given: dict[str, Any] = {
             "PORT": 0,
+            "PROCESSES": 1,
             "GEMINI_BASE_URL": self.gemini_base_url,
             "GEMINI_CA_FILE": self.gemini_ca_file,
             "AGENTS_DIR": self.agents_dir,
             "BOTS_DIR": ROOT / "bots",
             "DATA_DIR": self.folder / "data",
             "PREPARE_SENTENCES": False,
+            "MAX_LOOP_LAG_MS": 10_000,
         } | {name.upper(): value for name, value in settings.items()}
         environment = {f"TRUNKLINE_{name}": str(value) for name, value in given.items()}
         environment["TWILIO_AUTH_TOKEN"] = self.twilio.auth_token
@@ -168,9 +171,21 @@ class Street:
         )
 
 
+def _children_of(pid: int) -> list[int]:
+    try:
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except FileNotFoundError:
+        return []
+
+
 async def _stop(process: asyncio.subprocess.Process) -> None:
     if process.returncode is None:
+        # Processes whose supervisor is gone would let their calls end first.
+        children = await asyncio.to_thread(_children_of, process.pid)
         process.kill()
+        for child in children:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
     # The pipe's transport is closed once its end has been read.
     await process.communicate()
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
-from api.web_server import bind
+from switchboard.port import bind
 
 WAY_SECS = 0.08
 

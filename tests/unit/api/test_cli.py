@@ -42,6 +42,8 @@ def environment(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> dict[str
         monkeypatch.delenv(environment_name(name), raising=False)
     return {
         "TRUNKLINE_PORT": "0",
+        # What a verb says is read here from this process; of several, see tests/calls/test_processes.py.
+        "TRUNKLINE_PROCESSES": "1",
         "TRUNKLINE_AGENTS_DIR": str(settings.agents_dir),
         "TRUNKLINE_BOTS_DIR": str(settings.bots_dir),
         "TRUNKLINE_DATA_DIR": str(settings.data_dir),

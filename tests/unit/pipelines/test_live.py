@@ -145,3 +145,30 @@ async def test_the_metrics_tell_live_calls_from_ringing_ones():
     text = metrics.render().decode()
     assert "trunkline_calls_active 0.0" in text
     assert "trunkline_calls_ringing 0.0" in text
+
+
+def test_each_limit_says_that_it_is_the_one():
+    late = [False]
+    live = LiveCalls(max_calls=3, most_here=2, is_slow=lambda: late[0])
+    assert live.refusal() is None
+    late[0] = True
+    assert live.refusal() == "slow"
+    assert live.admit("a") is None
+    late[0] = False
+    for call_id in ("a", "b"):
+        assert live.admit(call_id) is not None
+    assert live.refusal() == "process_full"
+    live.max_calls = 2
+    assert live.refusal() == "max_calls"
+    live.is_draining = True
+    assert live.refusal() == "draining"
+
+
+async def test_whoever_counts_calls_is_told_of_each_that_is_here_no_more():
+    gone = list[str]()
+    live = LiveCalls(max_calls=3, collect_secs=0.02, on_freed=gone.append)
+    live.reserve("a", lambda _call_id: None)
+    live.admit("b")
+    live.release("b")
+    await asyncio.sleep(0.05)
+    assert gone == ["b", "a"]

@@ -1,0 +1,137 @@
+"""What the other processes of this server may ask of this one."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+
+from loguru import logger
+
+from api.admission import give_up, keep_slot
+from api.deps import Services
+from api.next_twiml import decide_held
+from storage.errors import DatabaseAway
+from switchboard.messages import Order
+from telephony.webhooks import StreamOver
+from transcripts.call import Call, Direction, EndReason
+
+_FLUSH_SECS = 3.0
+_END_GRACE_SECS = 3.0
+
+
+class Errands:
+    """This process's office, see `switchboard.colleagues.Office`."""
+
+    def __init__(self, services: Services) -> None:
+        """Take what the routes have; from now on the others are told what they are to know of this process's calls."""
+        self._services = services
+        services.live.on_freed = services.colleagues.freed
+        services.log_writer.on_written = services.colleagues.wrote
+
+    @property
+    def instance(self) -> str:
+        """This process's name."""
+        return self._services.instance
+
+    def refusal(self) -> str:
+        """Return why a further call would not be taken."""
+        return self._services.live.refusal() or ""
+
+    async def reserve(self, order: Order) -> str:
+        """Keep a slot for a call that rings, at once, and connect its model; returns why not."""
+        services = self._services
+        is_first = not services.live.is_reserved(order.call_id) and not services.live.holds(order.call_id)
+        if (refusal := keep_slot(services, order.call_id)) is not None:
+            return refusal
+        # The agent's file may have changed since this process last looked; its model is connected as it is now.
+        agent = (await services.current_agents()).by_name(order.agent_name)
+        if is_first and agent is not None and services.live.is_reserved(order.call_id):
+            services.answering.expect(call_in(order), agent)
+        return ""
+
+    async def run_errand(
+        self, name: str, call_id: str, call_sid: str, details: Mapping[str, str]
+    ) -> dict[str, str] | None:
+        """Do something about a call that is here."""
+        services = self._services
+        match name:
+            case "next":
+                held = services.phone_calls.find(call_sid)
+                if held is None:
+                    return None
+                over = StreamOver(call_sid, None, details.get("stream_sid") or None)
+                return {"twiml": await decide_held(services, held, over)}
+            case "caller_left":
+                if (live := services.live.get(call_id)) is None:
+                    return None
+                live.end(EndReason.CALLER_HUNG_UP)
+                return {}
+            case "hang_up":
+                if (talk := services.talks.get(call_id)) is None:
+                    return None
+                talk.hang_up()
+                return {}
+            case "write_down":
+                await write_down(services, call_id)
+                return {}
+            case _:
+                logger.bind(errand=name).warning("another process asks for something that this one does not know")
+                return None
+
+    def give_up(self, call_id: str) -> None:
+        """Give back the slot of a call whose stream will not come here."""
+        give_up(self._services, call_id)
+
+    def heard_from(self, call_sid: str) -> None:
+        """Twilio asked about this call."""
+        self._services.rescue.heard_from(call_sid)
+
+    def follow(self, call_id: str, *, is_on: bool) -> None:
+        """Have rows of this call written at once, and told of; or not."""
+        followed = self._services.log_writer.followed
+        (followed.add if is_on else followed.discard)(call_id)
+
+    async def close_calls_of(self, instance: str) -> None:
+        """Close the calls of a process that is gone."""
+        try:
+            await self._services.sweeper.close_calls_if_dead(instance)
+        except (DatabaseAway, OSError) as error:
+            logger.bind(owner=instance, problem=str(error)).warning("the next sweep will close a dead process's calls")
+
+
+async def write_down(services: Services, call_id: str) -> None:
+    """Have what is known of a call in the database; of one of the playground that is just ending, its end too."""
+    talk = services.talks.get(call_id)
+    if talk is not None and talk.log.is_finished and talk.task is not None:
+        await asyncio.wait({talk.task}, timeout=_END_GRACE_SECS)
+    await services.log_writer.flush(_FLUSH_SECS)
+
+
+def order_for(call: Call) -> Order:
+    """Write a call that needs a place as another process can read it."""
+    return Order(
+        call_id=call.call_id,
+        call_sid=call.call_sid or "",
+        agent_name=call.agent_name,
+        direction=call.direction.value,
+        from_number=call.from_number,
+        to_number=call.to_number,
+        variables=dict(call.variables),
+        started_at=call.started_at.isoformat(),
+        is_announced=call.is_announced,
+    )
+
+
+def call_in(order: Order) -> Call:
+    """Read what `order_for` wrote."""
+    call = Call(
+        call_id=order.call_id,
+        call_sid=order.call_sid or None,
+        agent_name=order.agent_name,
+        direction=Direction(order.direction),
+        from_number=order.from_number,
+        to_number=order.to_number,
+        variables=dict(order.variables),
+        started_at=datetime.fromisoformat(order.started_at),
+    )
+    return replace(call, is_announced=order.is_announced)
