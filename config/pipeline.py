@@ -37,6 +37,12 @@ class TransportInput(StageSettings):
         le=200,
         description="A telephone's audio is taken in pieces of this, in ms: longer ones cost less, and delay replies.",
     )
+    quiet_piece_ms: int = Field(
+        default=100,
+        ge=20,
+        le=200,
+        description="The same while the caller has been silent for 1.5 s; any sound ends such a piece at once.",
+    )
 
 
 class SileroVad(StageSettings):

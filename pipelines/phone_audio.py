@@ -1,15 +1,18 @@
 """Telephone audio: G.711 mu-law <-> PCM16, and the short filter that takes a model's 24 kHz down to 8 kHz. Pure."""
 
 import warnings
-from typing import cast
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.lib.stride_tricks import as_strided
 
 with warnings.catch_warnings():
     # Gone from the standard library with Python 3.13, for which it is a package; we run on what comes before.
     warnings.simplefilter("ignore", DeprecationWarning)
     import audioop
+
+
+_BLOCK = 32
+"""So many results are worked out as one row: longer rows hold more zeros, shorter ones repeat more samples."""
 
 
 def decode_mulaw(mulaw: bytes | bytearray) -> bytes:
@@ -20,6 +23,11 @@ def decode_mulaw(mulaw: bytes | bytearray) -> bytes:
 def encode_mulaw(pcm: bytes) -> bytes:
     """PCM16 little-endian -> mu-law bytes, same rate. An odd last byte is left out."""
     return audioop.lin2ulaw(pcm if len(pcm) % 2 == 0 else pcm[:-1], 2)
+
+
+def is_louder(pcm: bytes, rms: int) -> bool:
+    """Whether PCM16 has at least this root mean square (of 32768)."""
+    return audioop.rms(pcm, 2) >= rms
 
 
 class Decimator:
@@ -37,8 +45,11 @@ class Decimator:
         ideal = np.sinc((np.arange(taps) - centre) / factor) / factor
         kernel = ideal * np.kaiser(taps, 5.0)
         kernel = (kernel / kernel.sum()).astype(np.float32)
-        # Only every `factor`th result is kept, so only those are worked out: a short filter for each phase.
-        self._kernels = [np.ascontiguousarray(kernel[phase::factor]) for phase in range(factor)]
+        # Only every `factor`th result is kept, so only those are worked out, `_BLOCK` at a time: a row of samples times
+        # this matrix, each of whose columns has the filter one result further on.
+        self._matrix = np.zeros((_BLOCK * factor + taps - factor, _BLOCK), dtype=np.float32)
+        for column in range(_BLOCK):
+            self._matrix[column * factor : column * factor + taps, column] = kernel  # symmetrical: no need to turn it
         self._history = np.zeros(taps - 1, dtype=np.float32)
         self._phase = 0
 
@@ -53,12 +64,13 @@ class Decimator:
         if not len(samples):
             return b""
         joined = np.concatenate((self._history, samples))
-        count = -(-(len(samples) - self._phase) // self.factor)
-        kept = np.zeros(max(count, 0), dtype=np.float32)
-        if count > 0:
-            for phase, kernel in enumerate(self._kernels):  # symmetrical, so a correlation is a convolution
-                row = joined[self._phase + phase :: self.factor]
-                kept += cast(NDArray[np.float32], np.correlate(row, kernel, mode="valid"))[:count]
+        count = max(-(-(len(samples) - self._phase) // self.factor), 0)
+        rows, width = -(-count // _BLOCK), len(self._matrix)
+        step = _BLOCK * self.factor
+        padded = np.zeros(max(rows * step + width - step, 0), dtype=np.float32)
+        used = joined[self._phase : self._phase + len(padded)]
+        padded[: len(used)] = used
+        kept = (as_strided(padded, (rows, width), (step * 4, 4)) @ self._matrix).ravel()[:count]
         self._phase = (self._phase - len(samples)) % self.factor
         self._history = joined[-len(self._history) :]
         return np.clip(np.rint(kept), -32768, 32767).astype("<i2").tobytes()

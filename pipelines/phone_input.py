@@ -15,14 +15,11 @@ from pipecat.transports.websocket.fastapi import (
     FastAPIWebsocketParams,
 )
 
+from pipelines.caller_pieces import CallerPieces, Piece
 from pipelines.line import CallLine, note_heard
-from pipelines.phone_audio import decode_mulaw
 from pipelines.phone_socket import short_way_of
 from telephony import media_stream
 from telephony.media_stream import MalformedMessage, MediaStream, ProtocolViolation
-
-_SEAM_MS = 5.0
-"""Frames whose time stamps are further apart than their audio is long are not joined: something is missing between."""
 
 AudioReader = Callable[[bytes, float], None]
 
@@ -36,7 +33,7 @@ class PhoneInput(FastAPIWebsocketInputTransport):
     is. A message that breaks the protocol in mid-call is counted and passed over: the line is worth more than the rule.
 
     Attributes:
-        piece_ms: How long what is joined is at least, in ms.
+        pieces: Joins what comes.
         audio_reader: Takes the audio (PCM16 at the line's rate; call time in ms of its last sample) at once, on the
             event loop, and never raises; None: it goes on as a frame.
     """
@@ -53,13 +50,11 @@ class PhoneInput(FastAPIWebsocketInputTransport):
     ) -> None:
         """As the base class, with the socket, the stream whose `start` was read, and the line to tell."""
         super().__init__(transport, client, params)
-        self.piece_ms = 40
+        self.pieces = CallerPieces(line.caller_hz)
         self.audio_reader: AudioReader | None = None
         self._websocket = websocket
         self._stream = stream
         self._line = line
-        self._held = bytearray()
-        self._held_at_ms = 0.0
         self._broken: asyncio.Future[None] | None = None
 
     # ---- Pipecat's extension points ----
@@ -79,7 +74,7 @@ class PhoneInput(FastAPIWebsocketInputTransport):
             self._broken.cancel()
             reading.cancel()
             await asyncio.wait({reading})
-        self._let_go()
+        self._tell(self.pieces.take())
         if not self._client.is_closing:
             await self._client.trigger_client_disconnected()
 
@@ -119,7 +114,7 @@ class PhoneInput(FastAPIWebsocketInputTransport):
         line.last_sign_ms = line.clock.now_ms
         usual = self._stream.usual_media(text)
         if usual is not None:
-            self._hold(*usual)
+            self._tell(self.pieces.add(*usual))
             return
         try:
             event = self._stream.receive(text)
@@ -127,44 +122,28 @@ class PhoneInput(FastAPIWebsocketInputTransport):
             line.pass_over(str(error))
             return
         if isinstance(event, media_stream.Media):
-            self._hold(event.timestamp_ms, event.payload)
+            self._tell(self.pieces.add(event.timestamp_ms, event.payload))
         elif isinstance(event, media_stream.Mark):
             line.playout.return_mark(event.name, line.clock.now_ms)
         elif isinstance(event, media_stream.Stop):
-            self._let_go()
+            self._tell(self.pieces.take())
             line.is_hung_up = True
         elif isinstance(event, media_stream.Dtmf):
-            self._let_go()
+            self._tell(self.pieces.take())
             line.digit(event.digit)
             # A to D are keys of the standard that Pipecat has no name for, and that no caller's phone has.
             if event.digit in _KEYS and not self._paused:
                 self._audio_in_queue.put_nowait(InputDTMFFrame(button=KeypadEntry(event.digit)))
 
-    def _hold(self, timestamp_ms: int, payload: bytes) -> None:
-        if not payload:
-            return
-        if self._held:
-            end_ms = self._held_at_ms + len(self._held) / self._line.caller_hz * 1000
-            if abs(timestamp_ms - end_ms) > _SEAM_MS:
-                self._let_go()
-        if not self._held:
-            self._held_at_ms = float(timestamp_ms)
-        self._held += payload
-        if len(self._held) * 1000 >= self.piece_ms * self._line.caller_hz:
-            self._let_go()
-
-    def _let_go(self) -> None:
-        """Tell of what is held, if anything."""
-        if not self._held:
-            return
-        pcm = decode_mulaw(self._held)
-        self._held = bytearray()
-        until_ms = self._line.caller_audio(self._held_at_ms, pcm)
-        if self._paused:
-            return
-        if self.audio_reader is not None:
-            self.audio_reader(pcm, until_ms)
-        elif self._audio_task is not None:
-            frame = InputAudioRawFrame(audio=pcm, sample_rate=self._line.caller_hz, num_channels=1)
-            note_heard(frame, until_ms)
-            self._audio_in_queue.put_nowait(frame)
+    def _tell(self, pieces: list[Piece]) -> None:
+        """Tell of audio that came."""
+        for at_ms, pcm in pieces:
+            until_ms = self._line.caller_audio(at_ms, pcm)
+            if self._paused:
+                continue
+            if self.audio_reader is not None:
+                self.audio_reader(pcm, until_ms)
+            elif self._audio_task is not None:
+                frame = InputAudioRawFrame(audio=pcm, sample_rate=self._line.caller_hz, num_channels=1)
+                note_heard(frame, until_ms)
+                self._audio_in_queue.put_nowait(frame)

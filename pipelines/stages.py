@@ -148,6 +148,10 @@ def assemble(assembly: Assembly) -> Assembly:
     return assembly
 
 
+_ANSWERING_MS = 700
+"""From the silence that ends speech to the answer, at the most, as far as short pieces matter."""
+
+
 def _shorten_ways(names: list[str], assembly: Assembly) -> None:
     """Let audio go no further than where it is read: fifty frames a second cost most of a call's time otherwise.
 
@@ -183,12 +187,16 @@ def _pass_the_pipeline(assembly: Assembly, voice: VoiceActivity | None, model: G
         model.hear(pcm, rate_hz, until_ms)
 
     source.audio_reader = hear
+    # A model that waits longer for the end of speech gets silence in short pieces for as long.
+    patience_ms = model.model_link.setup.settings.vad.silence_duration_ms or 0
+    source.pieces.quiet_after_ms = max(source.pieces.quiet_after_ms, patience_ms + _ANSWERING_MS)
 
 
 def _transport_input(stage: Stage, assembly: Assembly) -> None:
     source = assembly.transport.input()
     if isinstance(source, PhoneInput):
-        source.piece_ms = TransportInput.model_validate(stage.settings).piece_ms
+        settings = TransportInput.model_validate(stage.settings)
+        source.pieces.piece_ms, source.pieces.quiet_piece_ms = settings.piece_ms, settings.quiet_piece_ms
     assembly.processors.append(source)
 
 
