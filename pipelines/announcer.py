@@ -8,6 +8,7 @@ from pipecat.frames.frames import (
     Frame,
     InterruptionFrame,
     StartFrame,
+    SystemFrame,
     TTSAudioRawFrame,
     TTSStartedFrame,
     TTSStoppedFrame,
@@ -40,13 +41,13 @@ class Announcer(FrameProcessor):
 
     def __init__(self, call: Call, agent: AgentConfig, sentences: Sentences, scribe: Scribe) -> None:
         """Take whose sentences, where they are found, and who hears them."""
-        super().__init__()
+        super().__init__(enable_direct_mode=True)
         self._call = call
         self._agent = agent
         self._sentences = sentences
         self._scribe = scribe
         self._has_started = False
-        self._early: list[AnnouncementFrame] = []
+        self._early: list[Frame] = []
         self._unspoken = 0
         self._wanted_count = 0
         self._due_ms = 0.0
@@ -101,6 +102,10 @@ class Announcer(FrameProcessor):
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         """Turn an announcement into speech; pass everything else on."""
         await super().process_frame(frame, direction)
+        is_early = not self._has_started and direction is FrameDirection.DOWNSTREAM
+        if is_early and not isinstance(frame, SystemFrame):
+            self._early.append(frame)  # nobody behind us has begun yet
+            return
         if isinstance(frame, AnnouncementFrame):
             await self._speak(frame.spoken)
             return
@@ -108,8 +113,8 @@ class Announcer(FrameProcessor):
         if isinstance(frame, StartFrame):
             self._has_started = True
             early, self._early = self._early, []
-            for announcement in early:
-                await self._speak(announcement.spoken)
+            for one in early:
+                await self.process_frame(one, FrameDirection.DOWNSTREAM)
         elif isinstance(frame, InterruptionFrame):
             # What was on its way is dropped; what waits here is not.
             self._wanted_count = self._scribe.announced_count + self._unspoken
@@ -129,7 +134,7 @@ class Announcer(FrameProcessor):
         if self._has_started:
             await self.queue_frame(frame)
         else:
-            self._early.append(frame)
+            self._early.append(frame)  # nobody has told this processor yet on which loop it is
 
     async def _speak(self, spoken: Spoken) -> None:
         size = int(_CHUNK_SECS * spoken.rate_hz) * 2

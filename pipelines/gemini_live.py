@@ -340,6 +340,10 @@ class GeminiLive(GeminiLiveLLMService):
         if not self._is_hushed:
             self._pieces.add_words(words, self._pace.ahead_at(self._scribe.now_ms) if self._has_spoken else 0.0)
 
+    async def link_pause(self) -> None:
+        """What came is told."""
+        await self._pieces.pause()
+
     async def _push_voice(self, pcm: bytes) -> None:
         await self._begin_response()
         await self.push_frame(TTSAudioRawFrame(audio=pcm, sample_rate=VOICE_HZ, num_channels=1))

@@ -43,14 +43,19 @@ class Housekeeping:
         """A call is over."""
         self._ended += 1
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(_QUIET_SECS, self._look)
+            self._wait()
+
+    def _wait(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(_QUIET_SECS, self._look)
 
     def _look(self) -> None:
         self._timer = None
-        if self._count_calls() == 0 or self._ended >= _MOST_CALLS:
-            self._ended = 0
-            gc.collect()
-            give_back()
+        if self._count_calls() and self._ended < _MOST_CALLS:
+            self._wait()
+            return
+        self._ended = 0
+        gc.collect()
+        give_back()
 
 
 def give_back() -> None:

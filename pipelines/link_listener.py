@@ -59,6 +59,10 @@ class LinkListener(Protocol):
         """What the model is about to say, or has just said, in words; in order with its voice."""
         ...
 
+    async def link_pause(self) -> None:
+        """All that the model has sent so far was told."""
+        ...
+
     def link_ready(self, beginning: Beginning, cause: Cause, took_secs: float) -> None:
         """A connection stands; what was waiting is being sent."""
         ...

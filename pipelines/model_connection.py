@@ -38,10 +38,10 @@ class ModelConnection:
             raise RuntimeError("the connection does not stand yet")
         return self._session
 
-    def hear_by(self, hear: Callable[[list[bytes] | str], Awaitable[None]]) -> None:
+    def hear_by(self, hear: Callable[[list[bytes] | str | None], Awaitable[None]]) -> None:
         """Give messages that are nothing but speech to `hear`, in order with all others, which come from `session`.
 
-        `hear` gets the pieces of voice, or the words, of one message.
+        `hear` gets the pieces of voice, or the words, of one message; None when nothing more lies ready to be read.
         """
         session = self.session
         self._short = ModelSocket(self._socket, hear)

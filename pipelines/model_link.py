@@ -381,7 +381,10 @@ class ModelLink:
     async def _receive(self, connection: ModelConnection, listener: LinkListener) -> None:
         self._malformed = 0
 
-        async def hear(speech: list[bytes] | str) -> None:
+        async def hear(speech: list[bytes] | str | None) -> None:
+            if speech is None:
+                await _hand_over(listener.link_pause())
+                return
             self._malformed = 0
             self._is_handle_fresh = False
             async with self._handling:

@@ -140,11 +140,12 @@ class ModelSocket:
     """A connection as google-genai knows it (`send`, `recv`, `close`), which keeps speech out of its hands."""
 
     def __init__(
-        self, connection: ClientConnection, hear: Callable[[list[bytes] | str], Awaitable[None]] | None = None
+        self, connection: ClientConnection, hear: Callable[[list[bytes] | str | None], Awaitable[None]]
     ) -> None:
-        """Take an open connection, and who takes the speech; None: it is read like everything else.
+        """Take an open connection, and who takes the speech.
 
-        `hear` gets the pieces of voice, or the words, of a message, and is awaited before what comes next.
+        `hear` gets the pieces of voice, or the words, of a message, and is awaited before what comes next; None when
+        nothing more lies ready to be read.
         """
         self._connection = connection
         self._hear = hear
@@ -162,7 +163,7 @@ class ModelSocket:
         while True:
             message = await self._next_message()
             speech = read_speech(message)
-            if speech is None or self._hear is None:
+            if speech is None:
                 return message
             await self._hear(speech)
 
@@ -173,6 +174,7 @@ class ModelSocket:
             message = intake.next_message()
             if message is not None:
                 return message
+            await self._hear(None)
             if intake.is_plain:
                 break
             await intake.has_news.wait()

@@ -76,7 +76,8 @@ class PhoneOutput(AgentTap, FastAPIWebsocketOutputTransport):
         stream_sid: str,
     ) -> None:
         """As the base class, with the line to tell and the short way out, where there is one."""
-        super().__init__(transport, client, params)
+        # A frame that waits in two queues on its way to the third is a few turns of a busy loop late.
+        super().__init__(transport, client, params, enable_direct_mode=True)
         self.line = line
         self._short_way = short_way
         self._stream_sid = stream_sid

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from pipelines.model_voice import VOICE_HZ
 
 _SAFE_MS = 300.0
-"""With less than this on its way to the caller nothing is held back but for what has come at the same moment."""
+"""With less than this on its way to the caller only what has come at the same moment is joined."""
 _PIECE_MS = 200.0
 """No frame is longer than this and a piece: an interruption must not have to wait for one, and words must be placed."""
 
@@ -14,7 +14,7 @@ _PIECE_MS = 200.0
 class VoicePieces:
     """Takes voice (PCM16 mono at `VOICE_HZ`) and words, and pushes them on in order, words before their voice.
 
-    No gap is made that was not there before.
+    No gap is made that was not there before. Whoever reads the model's messages calls `pause` when none is left.
     """
 
     def __init__(self, push_voice: Callable[[bytes], Awaitable[None]], push_words: Callable[[str], Awaitable[None]]):
@@ -23,7 +23,8 @@ class VoicePieces:
         self._push_words = push_words
         self._words = ""
         self._held = bytearray()
-        self._timer: asyncio.Handle | None = None
+        self._is_due = False
+        self._timer: asyncio.TimerHandle | None = None
         self._flushing: set[asyncio.Task[None]] = set()
 
     @property
@@ -37,6 +38,11 @@ class VoicePieces:
             await self.flush()
         else:
             self._wait(ahead_ms)
+
+    async def pause(self) -> None:
+        """Nothing more lies ready to be read: what is not far ahead goes on now."""
+        if self._is_due:
+            await self.flush()
 
     def add_words(self, words: str, ahead_ms: float) -> None:
         """Take words. `ahead_ms`: how far the voice is ahead of real time."""
@@ -60,12 +66,14 @@ class VoicePieces:
         self._held.clear()
 
     def _wait(self, ahead_ms: float) -> None:
-        if self._timer is None:
-            loop, spare_ms = asyncio.get_running_loop(), ahead_ms - self._held_ms - _SAFE_MS
-            # Not ahead: what lies in the socket already still joins it, and nothing else.
-            self._timer = loop.call_later(spare_ms / 1000, self._due) if spare_ms > 0 else loop.call_soon(self._due)
+        spare_ms = ahead_ms - self._held_ms - _SAFE_MS
+        if spare_ms <= 0:
+            self._is_due = True
+        elif self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(spare_ms / 1000, self._due)
 
     def _stop(self) -> None:
+        self._is_due = False
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -164,7 +164,7 @@ class Told:
         self.failed: list[tuple[Cause, ModelFailure]] = []
         self.going: list[float] = []
         self.malformed: list[int] = []
-        self.resumable = 0
+        self.resumable = self.pauses = 0
         self.voice = b""
         self.is_idle = True
         self.said: list[Content] = []
@@ -180,6 +180,9 @@ class Told:
 
     async def link_voice(self, pcm: bytes) -> None:
         self.voice += pcm
+
+    async def link_pause(self) -> None:
+        self.pauses += 1
 
     async def link_words(self, words: str) -> None:
         content = LiveServerContent(output_transcription=Transcription(text=words))
