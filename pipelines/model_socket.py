@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from websockets.asyncio.client import ClientConnection
+from websockets.frames import Frame, Opcode
 from websockets.protocol import State
 
 try:
@@ -130,6 +131,12 @@ class _Intake(asyncio.Protocol):
         if self.is_plain:
             return
         self.is_plain = True
+        transport, unread = self._connection.transport, self._connection.recv_messages.frames
+        if self._is_paused and not transport.is_closing():
+            transport.resume_reading()  # websockets pauses for itself
+        while self.messages:
+            # What comes from now on is queued there, and must be read after these.
+            unread.put(Frame(Opcode.TEXT, self.messages.popleft()))
         rest, self._rest = self._rest, b""
         if rest:
             self._connection.data_received(rest)
