@@ -126,6 +126,7 @@ class GeminiLive(GeminiLiveLLMService):
         self._discard_deferred_turn()
         self._pieces.drop()
         await self.model_link.close()
+        self._pieces.drop()  # what came while it closed
 
     async def _send_user_audio(self, frame: InputAudioRawFrame) -> None:
         self.hear(frame.audio, frame.sample_rate, heard_until_ms(frame))
@@ -299,8 +300,7 @@ class GeminiLive(GeminiLiveLLMService):
         content = message.server_content
         if content is not None and content.interrupted:
             self._pieces.drop()
-        else:
-            await self._pieces.flush()
+        await self._pieces.flush()  # also what is just being pushed on: this message follows it
         if message.tool_call_cancellation:
             for call_id in message.tool_call_cancellation.ids or []:
                 await self._forget_call(call_id)

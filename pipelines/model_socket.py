@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from websockets.asyncio.client import ClientConnection
+from websockets.frames import Frame, Opcode
 from websockets.protocol import State
 
 try:
@@ -130,6 +131,12 @@ class _Intake(asyncio.Protocol):
         if self.is_plain:
             return
         self.is_plain = True
+        transport, unread = self._connection.transport, self._connection.recv_messages.frames
+        if self._is_paused and not transport.is_closing():
+            transport.resume_reading()  # websockets pauses for itself
+        while self.messages:
+            # What comes from now on is queued there, and must be read after these.
+            unread.put(Frame(Opcode.TEXT, self.messages.popleft()))
         rest, self._rest = self._rest, b""
         if rest:
             self._connection.data_received(rest)
@@ -140,9 +147,9 @@ class ModelSocket:
     """A connection as google-genai knows it (`send`, `recv`, `close`), which keeps speech out of its hands."""
 
     def __init__(
-        self, connection: ClientConnection, hear: Callable[[list[bytes] | str | None], Awaitable[None]]
+        self, connection: ClientConnection, hear: Callable[[list[bytes] | str | None], Awaitable[None]] | None = None
     ) -> None:
-        """Take an open connection, and who takes the speech.
+        """Take an open connection, and who takes the speech; nobody: it is read like everything else.
 
         `hear` gets the pieces of voice, or the words, of a message, and is awaited before what comes next; None when
         nothing more lies ready to be read.
@@ -163,7 +170,7 @@ class ModelSocket:
         while True:
             message = await self._next_message()
             speech = read_speech(message)
-            if speech is None:
+            if speech is None or self._hear is None:
                 return message
             await self._hear(speech)
 
@@ -174,7 +181,8 @@ class ModelSocket:
             message = intake.next_message()
             if message is not None:
                 return message
-            await self._hear(None)
+            if self._hear is not None:
+                await self._hear(None)
             if intake.is_plain:
                 break
             await intake.has_news.wait()

@@ -91,7 +91,13 @@ class PipelineRun:
             self._next.cancel()
             await _wind_up(runner, running, conducting)
             if running.done():
-                self.leftovers = [*_with_parts(worker.pipeline), *assembly.processors, worker, runner]
+                self.leftovers = [
+                    *_with_parts(worker.pipeline),
+                    *assembly.processors,
+                    assembly.transport,
+                    worker,
+                    runner,
+                ]
         return None
 
     def _tell_end(self, running: asyncio.Task[None]) -> None:

@@ -100,7 +100,7 @@ class _CallRun:
         self._waiting: Waiting | None = None
         self._pipeline: PipelineRun | None = None
         self._detail: str | None = None
-        self._leftovers: list[object] = [voice.transport]
+        self._pipelines: list[PipelineRun] = []
         live.on_end(self._conductor.ask_to_end)
 
     async def run(self) -> EndReason:
@@ -130,7 +130,7 @@ class _CallRun:
                 await self._ladder.close()
             # However it ended: what was said and recorded until then is kept.
             reason = await self._finish()
-            take_apart(self._leftovers)
+            self._take_apart()
         return reason
 
     async def _run_pipelines(self, desk: CallResources) -> None:
@@ -142,11 +142,11 @@ class _CallRun:
             self._conductor.may_judge_silence = assembly.has_voice_activity
             self._attend(assembly)
             self._pipeline = PipelineRun(assembly, self._conductor, desk)
+            self._pipelines.append(self._pipeline)
             if not assembly.goes_on and announces(self._agent) and not self._call.is_announced:
                 await assembly.announcer.announce(SentenceKind.CONSENT)
             assembly = await self._pipeline.run()
             self._detail = self._pipeline.detail
-            self._leftovers += self._pipeline.leftovers
 
     def _plan(self, agent: AgentConfig, voice: CallTransport, *, goes_on: bool = False) -> Assembly:
         return Assembly(
@@ -222,6 +222,14 @@ class _CallRun:
         voice = CallTransport(self._voice.renew(), self._voice.line, self._voice.renew, self._voice.is_phone)
         self._pipeline.go_on_with(self._plan(agent, voice, goes_on=True))
         return True
+
+    def _take_apart(self) -> None:
+        """Let go of what knew each other; of nothing that a pipeline which still runs could ask for."""
+        pipelines = self._pipelines
+        take_apart(leftover for pipeline in pipelines for leftover in pipeline.leftovers)
+        if all(pipeline.leftovers for pipeline in pipelines):
+            self._voice.line.listeners.clear()
+            take_apart([self])
 
     async def _finish(self) -> EndReason:
         scribe, conductor = self._scribe, self._conductor

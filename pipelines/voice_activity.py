@@ -86,7 +86,7 @@ class VoiceActivity(FrameProcessor):
         elif isinstance(frame, VADParamsUpdateFrame):
             params = frame.params
             self._settings = VoiceSettings(params.start_secs, params.stop_secs, params.confidence, params.min_volume)
-            self._listen()
+            self._begin_anew()
             await self._tell_settings()
         elif isinstance(frame, EndFrame | CancelFrame):
             await self._close()
@@ -132,6 +132,8 @@ class VoiceActivity(FrameProcessor):
         self._news.put_nowait(VADUserStoppedSpeakingFrame)
 
     def _watch(self, secs: float) -> None:
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
         self._idle_timer = asyncio.get_running_loop().call_later(secs, self._look)
 
     def _look(self) -> None:
@@ -139,8 +141,12 @@ class VoiceActivity(FrameProcessor):
         if left_secs > 0:
             self._watch(left_secs)
         elif self._ear is not None:
-            self._listen()
-            self._stopped(self._heard_ms + self._settings.stop_secs * 1000)
+            self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        """Begin in silence: whoever was speaking has stopped."""
+        self._listen()
+        self._stopped(self._heard_ms + self._settings.stop_secs * 1000)
 
     async def _tell(self) -> None:
         """Push what the ear told, which cannot wait, into the pipeline."""

@@ -14,7 +14,8 @@ _PIECE_MS = 200.0
 class VoicePieces:
     """Takes voice (PCM16 mono at `VOICE_HZ`) and words, and pushes them on in order, words before their voice.
 
-    No gap is made that was not there before. Whoever reads the model's messages calls `pause` when none is left.
+    No gap is made that was not there before, and what is being pushed on is waited for before anything else is. Whoever
+    reads the model's messages calls `pause` when none is left.
     """
 
     def __init__(self, push_voice: Callable[[bytes], Awaitable[None]], push_words: Callable[[str], Awaitable[None]]):
@@ -23,6 +24,8 @@ class VoicePieces:
         self._push_words = push_words
         self._words = ""
         self._held = bytearray()
+        self._drops = 0
+        self._pushing = asyncio.Lock()
         self._is_due = False
         self._timer: asyncio.TimerHandle | None = None
         self._flushing: set[asyncio.Task[None]] = set()
@@ -50,18 +53,21 @@ class VoicePieces:
         self._wait(ahead_ms)
 
     async def flush(self) -> None:
-        """Push on what is held: something else follows it."""
-        self._stop()
-        words, self._words = self._words, ""
-        pcm, self._held = bytes(self._held), bytearray()
-        if words:
-            await self._push_words(words)
-        if pcm:
-            await self._push_voice(pcm)
+        """Push on what is held: something else follows it. All that was taken is on its way when this returns."""
+        async with self._pushing:
+            self._stop()
+            drops = self._drops
+            words, self._words = self._words, ""
+            pcm, self._held = bytes(self._held), bytearray()
+            if words:
+                await self._push_words(words)
+            if pcm and drops == self._drops:
+                await self._push_voice(pcm)
 
     def drop(self) -> None:
         """Forget what is held: nobody is to hear it."""
         self._stop()
+        self._drops += 1
         self._words = ""
         self._held.clear()
 

@@ -89,7 +89,15 @@ class WebhookClient:
     def __init__(self, auth_token: str, *, trust: ssl.SSLContext, timeout_secs: float = TIMEOUT_SECS) -> None:
         self._auth_token = auth_token
         self._timeout_secs = timeout_secs
-        self._client = httpx.AsyncClient(verify=trust, trust_env=False, timeout=timeout_secs, follow_redirects=False)
+        self._client = httpx.AsyncClient(
+            verify=trust,
+            trust_env=False,
+            timeout=timeout_secs,
+            follow_redirects=False,
+            # Twilio's requests come from many machines. One kept connection would also tie what a call asks for next to
+            # the process that answered its ringing, and be closed by that one's death under the very request about it.
+            limits=httpx.Limits(max_keepalive_connections=0),
+        )
 
     async def request(
         self,
