@@ -61,7 +61,7 @@ def talk_by_google_genai() -> None:
             await send_other(connection, item)
 
     async def link_message(model: GeminiLive, message: Any) -> None:
-        speech = _speech_of(message)
+        speech = speech_of(message)
         if speech is None:
             await link_other(model, message)
         elif isinstance(speech, str):
@@ -75,7 +75,7 @@ def talk_by_google_genai() -> None:
     link_other = replace(GeminiLive, "link_message", link_message)
 
 
-def _speech_of(message: Any) -> list[bytes] | str | None:
+def speech_of(message: Any) -> list[bytes] | str | None:
     """What `pipelines.model_voice.read_speech` finds in a message, of google-genai's model of it."""
     content = message.server_content
     if content is None or message.model_fields_set != {"server_content"}:
@@ -87,6 +87,3 @@ def _speech_of(message: Any) -> list[bytes] | str | None:
     parts: list[Any] = content.model_turn.parts or []
     blobs: list[Any] = [part.inline_data for part in parts]
     return [blob.data for blob in blobs] if blobs and all(blob and blob.data for blob in blobs) else None
-
-
-__all__ = ["make_a_client_for_each_call", "push_each_piece", "talk_by_google_genai"]

@@ -1,5 +1,6 @@
 """`cli.py bench levers`: every lever is where the table says, and the differences are computed right."""
 
+import base64
 import json
 import os
 import subprocess
@@ -7,8 +8,11 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
+from google.genai import Client
+from google.genai.live import AsyncSession
 from pydantic import BaseModel
 from typer.testing import CliRunner
 
@@ -17,13 +21,16 @@ from bench.density import Candidate, Order, Write
 from bench.figures import StepFigures
 from bench.levers import request
 from bench.levers.differences import AGAIN, AS_IT_IS, compare, render
+from bench.levers.model_way import speech_of
 from bench.levers.patching import LeverGone, with_default
 from bench.levers.patching import replace as put
 from bench.levers.table import LEVERS
 from bench.summary import Row, summarise
 from cli import app
+from pipelines.model_voice import read_speech
 from tests.unit.bench.test_figures import make_step
 
+VOICE = {"mimeType": "audio/pcm;rate=24000", "data": base64.b64encode(bytes(range(96))).decode()}
 ROOT = Path(__file__).resolve().parent.parent.parent.parent
 
 
@@ -68,6 +75,29 @@ def test_a_server_without_a_lever_differs_from_the_shipped_one_in_nothing_else(t
     assert other.env == plain.env | {"PYTHONPATH": str(ROOT)}
     assert other.env["TRUNKLINE_PROCESSES"] == "1"
     assert replace(other, name=plain.name, argv=plain.argv, env=plain.env) == plain
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"serverContent": {"modelTurn": {"parts": [{"inlineData": VOICE}], "role": "model"}}},
+        {"serverContent": {"modelTurn": {"parts": [{"inlineData": VOICE}, {"inlineData": VOICE}]}}},
+        {"serverContent": {"outputTranscription": {"text": "Good morning."}}},
+        {"serverContent": {"modelTurn": {"parts": [{"inlineData": VOICE}]}, "turnComplete": True}},
+        {"serverContent": {"modelTurn": {"parts": [{"text": "thinking"}]}}},
+        {"serverContent": {"generationComplete": True}},
+        {"serverContent": {"outputTranscription": {"text": "Well"}}, "usageMetadata": {"totalTokenCount": 3}},
+        {"toolCall": {"functionCalls": [{"id": "1", "name": "look_up", "args": {}}]}},
+    ],
+)
+async def test_without_its_short_socket_the_model_is_heard_to_say_the_same(message: dict[str, Any]) -> None:
+    class Socket:
+        async def recv(self, decode: bool | None = None) -> bytes:
+            return json.dumps(message).encode()
+
+    client = Client(api_key="none-needed")
+    session = AsyncSession(api_client=client.aio.live._api_client, websocket=cast(Any, Socket()))
+    assert speech_of(await session._receive()) == read_speech(json.dumps(message).encode())
 
 
 def make_row(server: str, **figures: float | None) -> Row:
