@@ -6,7 +6,7 @@ from bench.levers.patching import replace, with_default
 from pipelines import phone_line, stages
 from pipelines.phone_voice import PhoneVoice
 
-_LEAD_MS = 40.0
+_LEAD_MS = 40
 _CHUNKS_10MS = 4
 _MARK_EVERY_MS = 200.0
 

@@ -28,7 +28,7 @@ _BAD_VERDICTS = ("faulty", "invalid")
 def measure_levers(
     calls: int, seconds: float, runs: int, only: Sequence[str], out_dir: Path, write: Write
 ) -> tuple[str, ...]:
-    """Measure the server as it is, without each lever, and as it is again; blocks for about 45 s for each.
+    """Measure the server as it is, without each lever, and as it is again; blocks for about 50 s for each.
 
     Writes `levers.json` and `levers.md`.
 

@@ -53,6 +53,20 @@ def test_every_lever_is_where_the_table_says(name: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_figures_are_others_without_their_levers() -> None:
+    code = """
+from bench.levers.table import LEVERS
+for name in ("joined-input", "send-ahead", "long-chunks"):
+    LEVERS[name].take_out()
+from pipelines import phone_line, stages
+print(stages.TransportInput().piece_ms, stages.TransportOutput().lead_ms)
+print(phone_line.FastAPIWebsocketParams(audio_out_10ms_chunks=10).audio_out_10ms_chunks, phone_line._MARK_EVERY_MS)
+"""
+    run = [sys.executable, "-W", "ignore", "-c", code]
+    done = subprocess.run(run, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["20", "40", "4", "200.0"]
+
+
 def test_a_name_that_is_gone_is_no_lever_any_more() -> None:
     class Settings(BaseModel):
         lead_ms: int = 200
