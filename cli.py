@@ -192,6 +192,28 @@ def density(
         _stop("\n".join(wrongs), 1)
 
 
+@bench_app.command("levers")
+def levers(
+    calls: Annotated[int, typer.Option(min=1, help="Calls at once.")] = 30,
+    seconds: Annotated[float, typer.Option(help="How long each call lasts.")] = 25.0,
+    runs: Annotated[int, typer.Option(min=1, help="How often; the report has the medians.")] = 1,
+    out: Annotated[Path, typer.Option(help="Folder for JSON and table.")] = _BENCH_RESULTS,
+    only: Annotated[list[str] | None, typer.Option(help="Only this lever; repeat it.")] = None,
+) -> None:
+    """Measure Trunkline as it is, and without each of its levers, on one core; 1 when a row is bad."""
+    try:
+        from bench.density_request import CannotMeasure
+        from bench.levers.request import measure_levers
+    except ModuleNotFoundError as error:
+        _stop(f"{error.name} is missing; measure in a checkout, after `make .venv`", 2)
+    try:
+        wrongs = measure_levers(calls, seconds, runs, only or [], out, print)
+    except CannotMeasure as error:
+        _stop(str(error), 2)
+    if wrongs:
+        _stop("\n".join(wrongs), 1)
+
+
 @bench_app.command("smoke")
 def smoke(out: Annotated[Path, typer.Option(help="Folder for JSON, table and plot.")] = _BENCH_RESULTS) -> None:
     """Measure Trunkline and a bare bridge with a few calls, within two minutes; 1 when a row is bad."""

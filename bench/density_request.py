@@ -68,13 +68,13 @@ def measure(
     Raises:
         CannotMeasure: nothing was measured, because of what was asked for.
     """
-    _check_order(order)
+    check_order(order)
     names = tuple(dict.fromkeys(only)) or tuple(_CANDIDATES)
     unknown = [name for name in names if name not in _CANDIDATES]
     if unknown:
         cure = suggest(unknown[0], _CANDIDATES, "servers are")
         raise CannotMeasure(f"--only {unknown[0]}: no such server; {cure}")
-    _check_out_dir(out_dir)
+    check_out_dir(out_dir)
     candidates = [_CANDIDATES[name](order.cores, out_dir) for name in names]
     rows = run_density(candidates, order, out_dir, write)
     wrongs = [f"{row.server}, {row.calls} calls: {row.verdict}" for row in rows if row.verdict in _BAD_VERDICTS]
@@ -95,7 +95,8 @@ def _add_plan(out_dir: Path, write: Write) -> None:
     write(f"\n{text}")
 
 
-def _check_order(order: Order) -> None:
+def check_order(order: Order) -> None:
+    """Raises CannotMeasure when this machine, or so little time, does not do for it."""
     if not hasattr(os, "sched_setaffinity"):
         raise CannotMeasure("servers are held to cores and read from /proc, which needs Linux; run it there")
     try:
@@ -109,7 +110,8 @@ def _check_order(order: Order) -> None:
         )
 
 
-def _check_out_dir(out_dir: Path) -> None:
+def check_out_dir(out_dir: Path) -> None:
+    """Make the folder. Raises CannotMeasure when it cannot be written to."""
     try:
         out_dir.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=out_dir):

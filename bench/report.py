@@ -32,8 +32,12 @@ _MOST_LINES = 5
 
 def render_table(rows: Sequence[Row]) -> str:
     """A Markdown table whose columns are also aligned for a terminal."""
-    lines = [_HEADINGS, *(_cells(row) for row in rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(_HEADINGS))]
+    return align([_HEADINGS, *(_cells(row) for row in rows)])
+
+
+def align(lines: Sequence[Sequence[str]]) -> str:
+    """The lines' cells, the headings first, as a Markdown table for a terminal as well."""
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     texts = [
         "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |" for line in lines
     ]
@@ -76,8 +80,10 @@ def describe_machine() -> dict[str, Any]:
     }
 
 
-def write_json(file: Path, steps: Sequence[StepFigures], rows: Sequence[Row], settings: dict[str, Any]) -> None:
-    """Everything there is to know, for whoever computes further; `settings` are the run's own."""
+def write_json(
+    file: Path, steps: Sequence[StepFigures], rows: Sequence[Row], settings: dict[str, Any], **more: Any
+) -> None:
+    """Everything there is to know, for whoever computes further; `settings` are the run's own, `more` its findings."""
     document = {
         "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": describe_machine(),
@@ -85,6 +91,7 @@ def write_json(file: Path, steps: Sequence[StepFigures], rows: Sequence[Row], se
         "bar": {"failed_share": FAILED_LIMIT, "added_p95_ms": ADDED_LIMIT_MS},
         "rows": [vars(row) | {"verdict": row.verdict} for row in rows],
         "runs": [as_json(step) for step in steps],
+        **more,
     }
     file.write_text(json.dumps(document, indent=1), encoding="utf-8")
 
@@ -93,25 +100,26 @@ def _cells(row: Row) -> tuple[str, ...]:
     return (
         row.server,
         str(row.calls),
-        _number(row.failed_percent),
+        number(row.failed_percent),
         _join(row.added_p50_ms, row.added_p95_ms, row.added_p99_ms),
-        _number(row.gaps),
-        f"{_number(row.burst_added_p95_ms)}, {_number(row.burst_gaps)}",
+        number(row.gaps),
+        f"{number(row.burst_added_p95_ms)}, {number(row.burst_gaps)}",
         _join(row.first_word_p50_ms, row.first_word_p95_ms),
-        _number(row.cpu_ms),
-        _number(row.mb_for_each),
-        _number(row.mb_left),
-        _number(row.lag_p99_ms),
+        number(row.cpu_ms),
+        number(row.mb_for_each),
+        number(row.mb_left),
+        number(row.lag_p99_ms),
         f"{_percent(row.model_busy)}, {_percent(row.callers_busy)}",
         row.verdict,
     )
 
 
 def _join(*values: float | None) -> str:
-    return " / ".join(_number(value) for value in values)
+    return " / ".join(number(value) for value in values)
 
 
-def _number(value: float | None) -> str:
+def number(value: float | None) -> str:
+    """A figure in as many digits as tell something."""
     if value is None:
         return "-"
     return f"{value:.0f}" if abs(value) >= 100 else f"{round(value, 2):g}"

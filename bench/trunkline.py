@@ -2,6 +2,7 @@
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from bench.launch import Launch
@@ -49,4 +50,16 @@ def launch(port: int, gemini_base_url: str, ca_file: Path, work_dir: Path, proce
         port=port,
         keeps_rows=True,
         status_path="/twilio/status",
+    )
+
+
+def launch_without(lever: str, port: int, gemini_base_url: str, ca_file: Path, work_dir: Path) -> Launch:
+    """How to start it, in one process, without one of its levers; the rest as for `launch`."""
+    whole = launch(port, gemini_base_url, ca_file, work_dir)
+    return replace(
+        whole,
+        name=f"without {lever}",
+        argv=[sys.executable, "-m", "bench.levers.serve", "--without", lever],
+        # It is started in its work folder, so that no `.env` is read, and finds the code all the same.
+        env=whole.env | {"PYTHONPATH": str(_ROOT)},
     )
