@@ -88,7 +88,7 @@ async def test_what_is_ahead_goes_on_when_it_has_to():
 
 async def test_words_alone_are_pushed_alone(listener):
     listener.pieces.add_words("Late words.", 0.0)
-    await turns()
+    await listener.pieces.pause()
     assert listener.pushed == ["Late words."]
 
 
