@@ -58,7 +58,8 @@ def _check_call(database: sqlite3.Connection, recordings: Path, call: CallNotes)
         count = database.execute(query, (call_id, speaker)).fetchone()[0]
         if count != expected:
             faults.append(f"{count} turns of the {speaker} instead of {expected}")
-    return faults + recording_faults(recordings / call_id)
+    has_spoken = (bool(call.spoken), bool(call.answers_heard))
+    return faults + recording_faults(recordings / call_id, has_spoken)
 
 
 def _event_times(database: sqlite3.Connection, call_id: str, kind: str) -> list[int]:
@@ -85,8 +86,8 @@ def _place_ms(spoken: Spoken, zero: float) -> tuple[float, float]:
     return (spoken.began_at - zero) * 1000, (spoken.last_loud_at - zero) * 1000
 
 
-def recording_faults(folder: Path) -> list[str]:
-    """Whether each channel of a recording's segments has a voice in it."""
+def recording_faults(folder: Path, has_spoken: tuple[bool, bool] = (True, True)) -> list[str]:
+    """Whether each channel of a recording's segments, caller and agent, has the voice in it of one who has spoken."""
     peaks = [0, 0]
     for path in sorted(folder.glob("*.wav")):
         samples = cast(
@@ -96,4 +97,8 @@ def recording_faults(folder: Path) -> list[str]:
         if len(samples):
             highest = np.abs(samples.astype(np.int32)).max(axis=0)
             peaks = [max(peak, int(high)) for peak, high in zip(peaks, highest, strict=True)]
-    return [f"{name} is not in the recording" for name, peak in zip(_CHANNELS, peaks, strict=True) if peak <= LOUD_PEAK]
+    return [
+        f"{name} is not in the recording"
+        for name, peak, has in zip(_CHANNELS, peaks, has_spoken, strict=True)
+        if has and peak <= LOUD_PEAK
+    ]

@@ -107,6 +107,12 @@ def test_a_voice_that_was_not_recorded_is_a_fault(data_dir: Path, peaks: dict[st
     assert check_calls(data_dir, [NOTES]) == [f"CA1: {fault}" for fault in faults]
 
 
+def test_a_caller_who_said_nothing_need_not_be_in_the_recording(data_dir: Path) -> None:
+    write_recording(data_dir / "recordings" / "c1", caller=100)
+    silent = replace(NOTES, spoken=[])
+    assert "the caller is not in the recording" not in " ".join(check_calls(data_dir, [silent]))
+
+
 def test_failed_calls_are_not_looked_up_and_no_database_is_a_fault(data_dir: Path) -> None:
     unknown = replace(NOTES, call_sid="CA9", problem="no greeting")
     assert check_calls(data_dir, [unknown, NOTES]) == []
