@@ -5,24 +5,18 @@ framework. Here a whole text frame goes from the transport's buffer to its reade
 everything else (the handshake, other kinds of frames, whatever is odd) is left to uvicorn and websockets as it came.
 """
 
-import struct
 from collections.abc import Callable
 from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.protocol import State
 
-try:
-    from websockets.speedups import apply_mask
-except ImportError:  # websockets ships it for every common machine; elsewhere its own Python does
-    from websockets.utils import apply_mask
+from pipelines.websocket_frames import CONTROL, MASKED, TEXT, apply_mask, text_head
 
 EXTENSION = "trunkline.media_socket"
 """Where the ASGI scope's `extensions` have this object, whose shape is `pipelines.phone_socket.ShortWay`."""
 
-_TEXT = 0x81  # RFC 6455, section 5.2: final, text
-_CONTROL = frozenset((0x88, 0x89, 0x8A))  # close, ping, pong
-_MASKED, _LENGTH = 0x80, 0x7F
+_LENGTH = 0x7F
 
 
 class MediaSocket(WebSocketsSansIOProtocol):
@@ -65,14 +59,7 @@ class MediaSocket(WebSocketsSansIOProtocol):
         if not is_open or not self.writable.is_set() or self.conn.state is not State.OPEN:
             return False
         payload = text.encode()
-        size = len(payload)
-        if size < 126:
-            head = bytes((_TEXT, size))
-        elif size < 65536:
-            head = struct.pack("!BBH", _TEXT, 126, size)
-        else:
-            head = struct.pack("!BBQ", _TEXT, 127, size)
-        self.transport.write(head + payload)
+        self.transport.write(text_head(len(payload)) + payload)
         return True
 
     def data_received(self, data: bytes) -> None:
@@ -92,14 +79,14 @@ class MediaSocket(WebSocketsSansIOProtocol):
                 if size - at < 4:
                     break
                 length, head = int.from_bytes(data[at + 2 : at + 4], "big"), 8
-            is_known = first == _TEXT or first in _CONTROL
-            if not is_known or not second & _MASKED or length == 127:
+            is_known = first == TEXT or first in CONTROL
+            if not is_known or not second & MASKED or length == 127:
                 self._leave_to_uvicorn(data[at:])
                 return
             end = at + head + length
             if end > size:
                 break
-            if first == _TEXT and self._reader is not None and not self.close_sent:
+            if first == TEXT and self._reader is not None and not self.close_sent:
                 self._read(data[at:end], head)
             else:
                 super().data_received(data[at:end])

@@ -7,7 +7,6 @@ pings, the end, fragments, whatever is odd) is websockets' as before.
 
 import asyncio
 import os
-import struct
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -16,16 +15,9 @@ from websockets.asyncio.client import ClientConnection
 from websockets.frames import Frame, Opcode
 from websockets.protocol import State
 
-try:
-    from websockets.speedups import apply_mask
-except ImportError:  # websockets ships it for every common machine; elsewhere its own Python does
-    from websockets.utils import apply_mask
-
 from pipelines.model_voice import read_speech
+from pipelines.websocket_frames import BINARY, CONTROL, MASKED, TEXT, apply_mask, text_head
 
-# RFC 6455, section 5.2: final frames.
-_TEXT, _BINARY = 0x81, 0x82
-_CONTROL = frozenset((0x88, 0x89, 0x8A))  # close, ping, pong
 _LONGEST_BYTES = 1024 * 1024
 """Longer messages are websockets' to refuse."""
 _MOST_WAITING = 256
@@ -83,9 +75,9 @@ class _Intake(asyncio.Protocol):
                 break
             if head > 2:
                 length = int.from_bytes(data[at + 2 : at + head], "big")
-            is_message = first in (_TEXT, _BINARY)
+            is_message = first in (TEXT, BINARY)
             # A masked frame of a server is against the protocol: its length has the eighth bit set, and is none.
-            if not (is_message or first in _CONTROL) or length > _LONGEST_BYTES or data[at + 1] & 0x80:
+            if not (is_message or first in CONTROL) or length > _LONGEST_BYTES or data[at + 1] & MASKED:
                 self._leave_to_websockets(data[at:])
                 return
             end = at + head + length
@@ -196,13 +188,6 @@ class ModelSocket:
             return False
         if transport.get_write_buffer_size() > _UNSENT_BYTES:
             return False
-        size = len(payload)
-        if size < 126:
-            head = bytes((_TEXT, 0x80 | size))
-        elif size < 65536:
-            head = struct.pack("!BBH", _TEXT, 0x80 | 126, size)
-        else:
-            head = struct.pack("!BBQ", _TEXT, 0x80 | 127, size)
         mask = _new_mask()
-        transport.write(head + mask + apply_mask(payload, mask))
+        transport.write(text_head(len(payload), MASKED) + mask + apply_mask(payload, mask))
         return True
