@@ -7,11 +7,14 @@ from typing import Annotated, Any, Literal, Self, cast
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, HttpUrl, ValidationError, model_validator
 from pydantic_core import InitErrorDetails
 
+from config.digits import Digits
+from config.identifier import Identifier
 from config.on_failure import DEFAULT_LADDER, Ladder, PipelineRung, SayRung
 from config.phrases import ANNOUNCEMENT, Phrases, Sentence, fill_in_phrases
 from config.pipeline import PipelineDefinition
-from config.placeholders import NAME, fill_placeholders, placeholders
+from config.placeholders import fill_placeholders, placeholders
 from config.telephone_number import PhoneNumber
+from config.transfers import Transfer
 from config.wording import problem, shown, suggest
 
 AGENT_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
@@ -26,13 +29,6 @@ def _language(code: str) -> str:
     raise problem(f"must be a language code (got {shown(code)})", "write it like en-US or de-DE")
 
 
-def _identifier(name: str) -> str:
-    if NAME.fullmatch(name):
-        return name
-    raise problem(f"{shown(name)} is not a usable name", "use letters, digits and underscores, a letter first")
-
-
-Identifier = Annotated[str, AfterValidator(_identifier), Field(pattern=f"^{NAME.pattern}$")]
 _Language = Annotated[str, AfterValidator(_language), Field(json_schema_extra={"pattern": f"^{_LANGUAGE.pattern}$"})]
 
 
@@ -120,6 +116,10 @@ class AgentConfig(BaseModel):
     on_failure: Ladder = Field(
         default=DEFAULT_LADDER, description="What happens when the model fails for good in mid-call, step by step."
     )
+    transfers: dict[Identifier, Transfer] = Field(
+        default={}, description="Whom it may put a caller through to, by name."
+    )
+    digits: Digits = Field(default_factory=Digits, description="How it presses keys, and what callers enter by them.")
     recording: Recording = Field(default_factory=Recording, description="Whether the call is kept as audio.")
     analysis: Analysis = Field(default_factory=Analysis, description="What is worked out after the call.")
     webhook: HttpUrl | None = Field(default=None, description="Receives the finished call, signed.")
@@ -147,7 +147,7 @@ class AgentConfig(BaseModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        faults = [*self._repeated_numbers(), *self._unknown_variables()]
+        faults = [*self._repeated_numbers(), *self._unfit_transfers(), *self._unknown_variables()]
         if faults:
             raise ValidationError.from_exception_data("AgentConfig", faults)
         return self
@@ -157,6 +157,21 @@ class AgentConfig(BaseModel):
             if number in self.numbers[:position]:
                 error = problem(f"{number} is listed twice", "keep one of them")
                 yield InitErrorDetails(type=error, loc=("numbers", position), input=number)
+
+    def _unfit_transfers(self) -> Iterator[InitErrorDetails]:
+        for name, transfer in self.transfers.items():
+            for position, target in enumerate(transfer.to):
+                if target.address in self.numbers:
+                    error = problem(
+                        f"{target.address} is the agent's own number: the transfer would come back to it",
+                        "name a person's number",
+                    )
+                    yield InitErrorDetails(type=error, loc=("transfers", name, "to", position), input=target.address)
+            if transfer.when_not_answered == "message" and not self.recording.enabled:
+                error = problem("a message is kept in the recording, which is off", "set recording.enabled: true")
+                yield InitErrorDetails(
+                    type=error, loc=("transfers", name, "when_not_answered"), input=transfer.when_not_answered
+                )
 
     def _unknown_variables(self) -> Iterator[InitErrorDetails]:
         for path, text in self._texts():
@@ -179,6 +194,11 @@ class AgentConfig(BaseModel):
         yield ("instructions",), self.instructions
         for name in Phrases.model_fields:
             yield ("phrases", name), getattr(self.phrases, name)
+        for name, transfer in self.transfers.items():
+            yield ("transfers", name, "say"), transfer.say
+            yield ("transfers", name, "describe"), transfer.describe
+        for name, entered in self.digits.fields.items():
+            yield ("digits", "fields", name, "describe"), entered.describe
         yield ("recording", "announcement"), self.recording.announcement
         for position, rung in enumerate(self.on_failure):
             if isinstance(rung, SayRung) and rung.say is not None:

@@ -10,7 +10,8 @@ from config.wording import problem, shown
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")  # ITU-T E.164: at most 15 digits, the country code first
 
 
-def _e164(number: str) -> str:
+def read_e164(number: str) -> str:
+    """Return the number as it is. Raises the error that names its nearest right spelling."""
     if _E164.fullmatch(number):
         return number
     digits = "+" + re.sub(r"[^0-9]", "", number)
@@ -20,5 +21,5 @@ def _e164(number: str) -> str:
     raise problem(f"must be a phone number in E.164 form (got {shown(number)})", cure)
 
 
-PhoneNumber = Annotated[str, AfterValidator(_e164), Field(json_schema_extra={"pattern": f"^{_E164.pattern}$"})]
+PhoneNumber = Annotated[str, AfterValidator(read_e164), Field(json_schema_extra={"pattern": f"^{_E164.pattern}$"})]
 """A number in E.164 form; anything else is refused with the nearest right spelling."""

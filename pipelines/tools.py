@@ -32,6 +32,18 @@ class CallEnding(Protocol):
         ...
 
 
+class Transferring(Protocol):
+    """How a tool puts the caller through to somebody."""
+
+    async def begin(self, destination: str) -> dict[str, Any]:
+        """Begin to put the caller through to a destination of the agent's `transfers:`; returns what the model is told.
+
+        Either `{"transferring": True, "to": ..., "now": what to say before}`, or `{"error": why not, ...}`. Returns at
+        once: the caller leaves when the agent has said its last words.
+        """
+        ...
+
+
 @dataclass
 class CallResources:
     """What a tool may reach through `resources(params)`.
@@ -40,6 +52,7 @@ class CallResources:
         settings: The agent's `settings:`, validated by the bot's own model; None for a bot without one.
         records: The agent's own rows in the database, shared by all its calls.
         state: The bot's memory of this one call.
+        transfers: Whom the caller may be put through to; None where the line cannot do that.
     """
 
     call: Call
@@ -49,6 +62,7 @@ class CallResources:
     scribe: Scribe
     ending: CallEnding
     state: dict[str, Any] = field(default_factory=dict[str, Any])
+    transfers: Transferring | None = None
 
 
 def resources(params: FunctionCallParams) -> CallResources:

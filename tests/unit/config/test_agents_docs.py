@@ -9,8 +9,10 @@ from pydantic_core import PydanticUndefined
 
 from config.agent import AgentConfig, Analysis, AnalysisField, Limits, Phrases, Recording
 from config.agent_file import Checks, parse_agent
+from config.digits import DigitField, Digits
 from config.on_failure import DEFAULT_LADDER, RUNGS, MessageLimits
 from config.pipeline import STAGES, GeminiCompression, GeminiConnection, GeminiVad
+from config.transfers import Target, Transfer
 
 TEXT = (Path(__file__).parents[3] / "docs" / "agents.md").read_text(encoding="utf-8")
 HEADINGS = {
@@ -24,6 +26,10 @@ HEADINGS = {
     GeminiCompression: "`gemini_live`",
     GeminiConnection: "`gemini_live`",
     MessageLimits: "`take_message`",
+    Transfer: "`transfers`",
+    Target: "One of several in `to`",
+    Digits: "`digits`",
+    DigitField: "`digits.fields`",
     **{model: f"`{name}`" for name, model in STAGES.items()},
 }
 

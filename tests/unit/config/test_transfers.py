@@ -1,0 +1,80 @@
+"""`transfers:` and `digits:` of an agent's file: what is taken, and what is refused with its place and its cure."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from config.agent import AgentConfig
+from config.agent_file import Checks, parse_agent
+
+SALES = {"to": ["+15551230199"], "describe": "Sales."}
+
+
+def read(**fields: Any) -> tuple[AgentConfig | None, list[str]]:
+    text = yaml.safe_dump({"bot": "receptionist", **fields})
+    agent, problems = parse_agent(Path("x.yaml"), text.encode(), Checks({"receptionist": None}))
+    return agent, [str(problem) for problem in problems]
+
+
+def test_one_address_several_and_their_own_ring_times() -> None:
+    agent, problems = read(
+        transfers={
+            "sales": SALES | {"to": ["+15551230199", {"address": "sip:sales@example.com:5060", "ring_secs": 8}]},
+            "owner": {"to": "+15551230198", "describe": "The owner."},
+        }
+    )
+    assert problems == []
+    assert agent is not None
+    sales = agent.transfers["sales"]
+    assert [(target.address, sales.ring_secs_of(target)) for target in sales.to] == [
+        ("+15551230199", 20),
+        ("sip:sales@example.com:5060", 8),
+    ]
+    assert agent.transfers["owner"].to[0].address == "+15551230198"
+
+
+@pytest.mark.parametrize(
+    ("transfer", "problem"),
+    [
+        ({"to": ["555 0199"]}, "transfers.sales.to[0].address: must be a phone number in E.164 form"),
+        ({"to": ["+1 555 123 0199"]}, 'write "+15551230199"'),
+        ({"to": ["sip:sales"]}, "transfers.sales.to[0].address: is no SIP address (got 'sip:sales')"),
+        ({"to": []}, "transfers.sales.to: must not be empty"),
+        ({"to": ["+15551230199", "+15551230199"]}, "transfers.sales.to: +15551230199 is listed twice"),
+        ({"to": ["+15551230100"]}, "+15551230100 is the agent's own number: the transfer would come back to it"),
+        ({"ring_secs": 2}, "transfers.sales.ring_secs: must be >= 5"),
+        ({"caller_id": "me"}, "transfers.sales.caller_id: must be a phone number"),
+        ({"when_not_answered": "wait"}, "transfers.sales.when_not_answered: must be 'return', 'hang_up' or 'message'"),
+        ({"say": "I am connecting you, {nobody}."}, "transfers.sales.say: unknown variable {nobody}"),
+    ],
+)
+def test_what_cannot_be_dialled_is_refused_with_its_place(transfer: dict[str, Any], problem: str) -> None:
+    _, problems = read(numbers=["+15551230100"], transfers={"sales": SALES | transfer})
+    assert len(problems) == 1
+    assert problem in problems[0]
+
+
+def test_a_message_needs_a_recording() -> None:
+    _, [problem] = read(recording={"enabled": False}, transfers={"sales": SALES | {"when_not_answered": "message"}})
+    assert "a message is kept in the recording, which is off; set recording.enabled: true" in problem
+
+
+def test_a_name_that_a_model_cannot_say_is_refused() -> None:
+    _, [problem] = read(transfers={"front desk": SALES})
+    assert "'front desk' is not a usable name" in problem
+
+
+def test_fields_that_callers_enter() -> None:
+    agent, problems = read(digits={"sent_by": "tones", "fields": {"pin": {"count": 4, "secret": True}}})
+    assert problems == []
+    assert agent is not None
+    assert agent.digits.sent_by == "tones"
+    pin = agent.digits.fields["pin"]
+    assert (pin.count, pin.secret, pin.until, pin.first_key_secs, pin.next_key_secs) == (4, True, "#", 10, 5)
+
+
+def test_a_field_of_no_keys_is_refused() -> None:
+    _, [problem] = read(digits={"fields": {"pin": {"count": 0}}})
+    assert "digits.fields.pin.count: must be >= 1 (got 0)" in problem
