@@ -4,6 +4,7 @@ import ssl
 from dataclasses import dataclass, field
 from typing import Literal
 
+from simulators.conference import ConferenceRooms
 from simulators.media_socket import Keep
 from simulators.twilio_webhook import CallError, WebhookClient
 
@@ -18,12 +19,17 @@ class AnswerPolicy:
     """What happens when the server places a call.
 
     `answered_by` is told to a server that asked for machine detection: human, machine_start, machine_end_beep, ...
+    `replies` are what the person does at one `<Gather>` after the other, each `reply_after_ms` after it began: presses
+    keys ("1"), says words ("yes", recognized with `confidence`), or nothing (""); after the last one, nothing.
     """
 
     outcome: Literal["answer", "busy", "no-answer", "failed"] = "answer"
     after_ms: int = 50
     answered_by: str = "human"
     detection_ms: int = 100
+    replies: tuple[str, ...] = ()
+    reply_after_ms: int = 100
+    confidence: float = 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,3 +85,4 @@ class Network:
     trust: ssl.SSLContext
     say_word_ms: int
     keep: Keep
+    rooms: ConferenceRooms

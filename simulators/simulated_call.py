@@ -2,9 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -13,6 +13,8 @@ from websockets.exceptions import InvalidHandshake
 from simulators import twiml_player
 from simulators.call_setup import ENDED_STATUSES, CallOutcome, CallSetup, EndedBy, Network
 from simulators.caller import Caller, CallOver, Clip, StreamEnd
+from simulators.conference import JoinConference
+from simulators.far_person import FarPerson
 from simulators.faults import Strike
 from simulators.line_faults import is_line_fault, line_fault
 from simulators.media_socket import Line, drop_query, new_sid, open_stream
@@ -84,7 +86,7 @@ class SimulatedCall:
         self._answered_ms: int | None = None
         self._fallback_used = False
         self._controls: asyncio.Queue[_Over | _Step] = asyncio.Queue()
-        self._keys: asyncio.Queue[str] = asyncio.Queue()
+        self._far_person = FarPerson(setup.policy)
         faults = {strike.name: strike for strike in strikes}
         for name in filter(is_line_fault, faults):
             self.line = line_fault(name, **faults[name].settings)
@@ -143,8 +145,11 @@ class SimulatedCall:
         if self.callers and not self.caller.over.is_set():
             await self.caller.press(digits)
         else:
-            for digit in digits:
-                self._keys.put_nowait(digit)
+            self._far_person.press(digits)
+
+    def speak_words(self, words: str, *, confidence: float = 0.9) -> None:
+        """Say something to a `<Gather>` that takes speech, which recognizes it so."""
+        self._far_person.speak(words, confidence)
 
     async def silence(self, secs: float) -> None:
         """Say nothing for a while; see `Caller.silence`."""
@@ -409,19 +414,14 @@ class SimulatedCall:
             result |= {"DialCallDuration": str(outcome.talk_ms // 1000), "DialBridged": "true"}
         return result
 
-    async def gather(self, verb: twiml_player.Gather) -> str:
-        """Collect keys until the finishing key, the number wanted, or a pause of `timeout_secs`."""
-        digits = ""
-        while verb.num_digits is None or len(digits) < verb.num_digits:
-            try:
-                async with asyncio.timeout(verb.timeout_secs):
-                    key = await self._keys.get()
-            except TimeoutError:
-                break
-            if key == verb.finish_on_key:
-                break
-            digits += key
-        return digits
+    async def join_conference(self, verb: JoinConference) -> dict[str, str]:
+        """Be in the room of that name until it closes."""
+        told = verb.status_callback and self._book.find(verb.status_callback, self._source.document_url).public_url
+        return await self._network.rooms.attend(self.sid, replace(verb, status_callback=told))
+
+    async def gather(self, verb: twiml_player.Gather, play_prompts: Callable[[], Awaitable[None]]) -> dict[str, str]:
+        """Play the prompts and listen to keys and words."""
+        return await self._far_person.gather(verb, play_prompts)
 
     # ---- what Twilio tells the server ----
 

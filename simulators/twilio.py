@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from simulators.call_setup import AnswerPolicy, CallSetup, DialOutcome, Network
+from simulators.conference import ConferenceRooms
 from simulators.faults import Armoury, strike_now
 from simulators.loopback import LoopbackServer
 from simulators.media_socket import Line, new_sid
@@ -62,6 +63,7 @@ class TwilioSimulator:
         self.answer_policy: AnswerPolicy | Callable[[CallSetup], AnswerPolicy] = AnswerPolicy()
         self.dial_outcome = DialOutcome()
         self.book = AddressBook()
+        self.rooms = ConferenceRooms()
         credentials = {account_sid: auth_token, **(api_keys or {})}
         self.faults = Armoury("twilio")
         self.account = TwilioAccount(account_sid, credentials, self._place_call, self.faults)
@@ -80,8 +82,9 @@ class TwilioSimulator:
         trust = self._trust or await asyncio.to_thread(_load_system_trust)
         webhooks = WebhookClient(self.auth_token, trust=trust, timeout_secs=self._webhook_timeout_secs)
         self._network = Network(
-            self.account_sid, self.auth_token, webhooks, trust, self._say_word_ms, self._keep_running
+            self.account_sid, self.auth_token, webhooks, trust, self._say_word_ms, self._keep_running, self.rooms
         )
+        self.rooms.open(self.account_sid, self._tell_of_conference, self._keep_running)
         await self._server.__aenter__()
         return self
 
@@ -268,6 +271,9 @@ class TwilioSimulator:
         self._begin(call)
         self._placed.put_nowait(call)
         return call
+
+    async def _tell_of_conference(self, url: str, method: str, form: Mapping[str, str]) -> WebhookAnswer:
+        return await self._require_network().webhooks.request(self.book.find(url), form, method=method)
 
     def _keep_running(self, errand: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(errand, name="left behind by a call")

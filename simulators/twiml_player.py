@@ -4,11 +4,13 @@
 Verbs and attributes: https://www.twilio.com/docs/voice/twiml.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 from urllib.parse import urlsplit
 from xml.etree import ElementTree
+
+from simulators.conference import JoinConference, read_conference
 
 _LOCAL_STREAMS = frozenset({("ws", "127.0.0.1"), ("ws", "localhost"), ("ws", "::1")})
 
@@ -61,12 +63,18 @@ class Dial:
 
 @dataclass(frozen=True, slots=True)
 class Gather:
+    """`inputs` are dtmf, speech or both."""
+
     prompts: tuple["Say | Play | Pause", ...]
     num_digits: int | None
     finish_on_key: str
     timeout_secs: float
     action: str
     method: str
+    inputs: frozenset[str] = frozenset({"dtmf"})
+    is_empty_told: bool = False
+    language: str = "en-US"
+    hints: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +93,7 @@ class Reject:
     reason: str
 
 
-Verb = Say | Play | Pause | ConnectStream | Dial | Gather | Redirect | Hangup | Reject
+Verb = Say | Play | Pause | ConnectStream | Dial | JoinConference | Gather | Redirect | Hangup | Reject
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +143,12 @@ class Telephone(Protocol):
         """Ring the targets and talk. Returns `DialCallStatus` and its companions."""
         ...
 
-    async def gather(self, verb: Gather) -> str:
-        """Collect the keys pressed; empty when there were none in time."""
+    async def join_conference(self, verb: JoinConference) -> dict[str, str]:
+        """Be in a conference until it is over. Returns `DialCallStatus` and its companions."""
+        ...
+
+    async def gather(self, verb: Gather, play_prompts: Callable[[], Awaitable[None]]) -> dict[str, str]:
+        """Play the prompts and listen. Returns `Digits`, or `SpeechResult` and `Confidence`; empty: nothing came."""
         ...
 
 
@@ -161,6 +173,11 @@ def _read_verb(element: ElementTree.Element) -> Verb:
             return _read_prompt(element)
         case "Connect":
             return _read_connect(element)
+        case "Dial" if element.find("Conference") is not None:
+            try:
+                return read_conference(element)
+            except ValueError as problem:
+                raise TwimlError(12200, str(problem)) from problem
         case "Dial":
             targets = tuple(_text(child) for child in element) or (_text(element),)
             return Dial(targets, element.get("callerId", ""), element.get("action", ""), _method(element))
@@ -173,6 +190,10 @@ def _read_verb(element: ElementTree.Element) -> Verb:
                 timeout_secs=_number(element.get("timeout", "5")),
                 action=element.get("action", ""),
                 method=_method(element),
+                inputs=_inputs(element),
+                is_empty_told=element.get("actionOnEmptyResult", "false") == "true",
+                language=element.get("language", "en-US"),
+                hints=tuple(hint.strip() for hint in element.get("hints", "").split(",") if hint.strip()),
             )
         case "Redirect":
             return Redirect(_text(element), _method(element))
@@ -235,6 +256,13 @@ def _method(element: ElementTree.Element) -> str:
     return method
 
 
+def _inputs(element: ElementTree.Element) -> frozenset[str]:
+    inputs = frozenset(element.get("input", "dtmf").split())
+    if not inputs or inputs - {"dtmf", "speech"}:
+        raise TwimlError(12200, f"input must be dtmf, speech or both, not {element.get('input')!r}")
+    return inputs
+
+
 def _number(text: str) -> float:
     try:
         number = float(text)
@@ -278,13 +306,16 @@ async def _play_verb(verb: Verb, telephone: Telephone) -> Goto | Finished | None
             after_dial = await telephone.dial(verb)
             if verb.action:
                 return Goto(verb.action, verb.method, after_dial)
+        case JoinConference():
+            telephone.note_verb("Conference", verb.name)
+            after_conference = await telephone.join_conference(verb)
+            if verb.action:
+                return Goto(verb.action, verb.method, after_conference)
         case Gather():
             telephone.note_verb("Gather", verb.action)
-            for prompt in verb.prompts:
-                await _play_prompt(prompt, telephone)
-            digits = await telephone.gather(verb)
-            if digits:
-                return Goto(verb.action, verb.method, {"Digits": digits})
+            gathered = await telephone.gather(verb, lambda: _play_prompts(verb.prompts, telephone))
+            if gathered or verb.is_empty_told:
+                return Goto(verb.action, verb.method, gathered or {"Digits": ""})
         case Redirect():
             telephone.note_verb("Redirect", verb.url)
             return Goto(verb.url, verb.method)
@@ -294,6 +325,11 @@ async def _play_verb(verb: Verb, telephone: Telephone) -> Goto | Finished | None
         case Reject():
             telephone.note_verb("Reject", "ignored: the call is answered already")
     return None
+
+
+async def _play_prompts(prompts: Sequence[Say | Play | Pause], telephone: Telephone) -> None:
+    for prompt in prompts:
+        await _play_prompt(prompt, telephone)
 
 
 async def _play_prompt(verb: Say | Play | Pause, telephone: Telephone) -> None:
