@@ -97,7 +97,7 @@ class LiveSetup:
             ),
             thinking_config=ThinkingConfig(thinking_level=ThinkingLevel.LOW) if _is_thinking(settings.model) else None,
             system_instruction=self.instructions or None,
-            tools=list(self.tools) or None,
+            tools=list[Any](self.tools) or None,
             input_audio_transcription=AudioTranscriptionConfig(),
             output_audio_transcription=AudioTranscriptionConfig(),
             session_resumption=SessionResumptionConfig(handle=handle),
