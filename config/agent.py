@@ -2,34 +2,25 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal, Self, cast
+from typing import Any, Literal, Self, cast
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, HttpUrl, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, HttpUrl, ValidationError, model_validator
 from pydantic_core import InitErrorDetails
 
 from config.digits import Digits
 from config.identifier import Identifier
+from config.language_code import LanguageCode
+from config.listening import Listening, fill_in_listening, listening_faults
 from config.on_failure import DEFAULT_LADDER, Ladder, PipelineRung, SayRung
 from config.phrases import ANNOUNCEMENT, Phrases, Sentence, fill_in_phrases
 from config.pipeline import PipelineDefinition
 from config.placeholders import fill_placeholders, placeholders
 from config.telephone_number import PhoneNumber
 from config.transfers import Transfer
-from config.wording import problem, shown, suggest
+from config.wording import problem, suggest
 
 AGENT_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 """What an agent, and so its file, may be called."""
-
-_LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
-
-
-def _language(code: str) -> str:
-    if _LANGUAGE.fullmatch(code):
-        return code
-    raise problem(f"must be a language code (got {shown(code)})", "write it like en-US or de-DE")
-
-
-_Language = Annotated[str, AfterValidator(_language), Field(json_schema_extra={"pattern": f"^{_LANGUAGE.pattern}$"})]
 
 
 class _Section(BaseModel):
@@ -104,7 +95,7 @@ class AgentConfig(BaseModel):
     name: Sentence = Field(description="The file's name without .yaml; never written into the file.")
     bot: Sentence = Field(description="File in bots/, without .py, that says how the agent behaves.")
     numbers: tuple[PhoneNumber, ...] = Field(default=(), description="Twilio numbers that it answers, E.164, quoted.")
-    language: _Language = Field(default="en-US", description="What it speaks: a BCP 47 code.")
+    language: LanguageCode = Field(default="en-US", description="What it speaks: a BCP 47 code.")
     greeting: str = Field(default="", description="Its first words; empty: it waits for the caller.")
     instructions: str = Field(default="", description="What the model is told about who it is and what to do.")
     variables: dict[Identifier, str] = Field(default={}, description="Values for {names} in the texts.")
@@ -113,6 +104,7 @@ class AgentConfig(BaseModel):
     )
     limits: Limits = Field(default_factory=Limits, description="How long things may take.")
     phrases: Phrases = Field(default_factory=Phrases, description="What it says of its own accord.")
+    listening: Listening = Field(default_factory=Listening, description="How it listens, and when it is interrupted.")
     on_failure: Ladder = Field(
         default=DEFAULT_LADDER, description="What happens when the model fails for good in mid-call, step by step."
     )
@@ -143,11 +135,12 @@ class AgentConfig(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _speaks_its_language(cls, values: object) -> object:
-        return fill_in_phrases(values)
+        return fill_in_listening(fill_in_phrases(values))
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         faults = [*self._repeated_numbers(), *self._unfit_transfers(), *self._unknown_variables()]
+        faults += listening_faults(self.listening, self.language, self.pipeline)
         if faults:
             raise ValidationError.from_exception_data("AgentConfig", faults)
         return self
@@ -199,6 +192,7 @@ class AgentConfig(BaseModel):
             yield ("transfers", name, "describe"), transfer.describe
         for name, entered in self.digits.fields.items():
             yield ("digits", "fields", name, "describe"), entered.describe
+        yield from self.listening.texts()
         yield ("recording", "announcement"), self.recording.announcement
         for position, rung in enumerate(self.on_failure):
             if isinstance(rung, SayRung) and rung.say is not None:

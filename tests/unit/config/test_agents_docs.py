@@ -10,6 +10,7 @@ from pydantic_core import PydanticUndefined
 from config.agent import AgentConfig, Analysis, AnalysisField, Limits, Phrases, Recording
 from config.agent_file import Checks, parse_agent
 from config.digits import DigitField, Digits
+from config.listening import Ambient, Idle, Listening
 from config.on_failure import DEFAULT_LADDER, RUNGS, MessageLimits
 from config.pipeline import STAGES, GeminiCompression, GeminiConnection, GeminiVad
 from config.transfers import Target, Transfer
@@ -19,6 +20,9 @@ HEADINGS = {
     AgentConfig: "Fields",
     Limits: "`limits`",
     Phrases: "`phrases`",
+    Listening: "`listening`",
+    Idle: "`idle`",
+    Ambient: "`ambient`",
     Recording: "`recording`",
     Analysis: "`analysis`",
     AnalysisField: "`analysis`",
