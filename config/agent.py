@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, HttpUrl, ValidationError, mod
 from pydantic_core import InitErrorDetails
 
 from config.digits import Digits
+from config.handoff import Handoff
 from config.identifier import Identifier
 from config.language_code import LanguageCode
 from config.listening import Listening, fill_in_listening, listening_faults
@@ -112,6 +113,7 @@ class AgentConfig(BaseModel):
         default={}, description="Whom it may put a caller through to, by name."
     )
     digits: Digits = Field(default_factory=Digits, description="How it presses keys, and what callers enter by them.")
+    handoff: Handoff = Field(default_factory=Handoff, description="Which agents may take the call over.")
     recording: Recording = Field(default_factory=Recording, description="Whether the call is kept as audio.")
     analysis: Analysis = Field(default_factory=Analysis, description="What is worked out after the call.")
     webhook: HttpUrl | None = Field(default=None, description="Receives the finished call, signed.")
@@ -140,6 +142,7 @@ class AgentConfig(BaseModel):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         faults = [*self._repeated_numbers(), *self._unfit_transfers(), *self._unknown_variables()]
+        faults += self._handoff_to_itself()
         faults += listening_faults(self.listening, self.language, self.pipeline)
         if faults:
             raise ValidationError.from_exception_data("AgentConfig", faults)
@@ -165,6 +168,11 @@ class AgentConfig(BaseModel):
                 yield InitErrorDetails(
                     type=error, loc=("transfers", name, "when_not_answered"), input=transfer.when_not_answered
                 )
+
+    def _handoff_to_itself(self) -> Iterator[InitErrorDetails]:
+        if self.name in self.handoff.to:
+            error = problem("an agent cannot hand over to itself", "remove it, or name another agent")
+            yield InitErrorDetails(type=error, loc=("handoff", "to", self.name), input=self.name)
 
     def _unknown_variables(self) -> Iterator[InitErrorDetails]:
         for path, text in self._texts():
@@ -194,6 +202,7 @@ class AgentConfig(BaseModel):
             yield ("digits", "fields", name, "describe"), entered.describe
         yield from self.listening.texts()
         yield ("recording", "announcement"), self.recording.announcement
+        yield ("handoff", "greeting"), self.handoff.greeting
         for position, rung in enumerate(self.on_failure):
             if isinstance(rung, SayRung) and rung.say is not None:
                 yield ("on_failure", position, "say"), rung.say

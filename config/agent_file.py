@@ -47,7 +47,7 @@ def read_agent(path: Path, checks: Checks) -> tuple[AgentConfig | None, list[Age
 def parse_agent(path: Path, content: bytes, checks: Checks) -> tuple[AgentConfig | None, list[AgentProblem]]:
     """As `read_agent`, for the file's bytes."""
     agent, faults = _parse(path.stem, content, checks)
-    problems = [AgentProblem(str(path), _dotted(fault.path), fault.message, fault.cure) for fault in faults]
+    problems = [AgentProblem(str(path), dotted(fault.path), fault.message, fault.cure) for fault in faults]
     return (None, problems) if problems else (agent, [])
 
 
@@ -72,7 +72,7 @@ def _parse(name: str, content: bytes, checks: Checks) -> tuple[AgentConfig | Non
     try:
         agent = AgentConfig.model_validate({**fields, "name": name})
     except ValidationError as error:
-        return None, [_fault(AgentConfig, line) for line in error.errors()]
+        return None, [fault_of(AgentConfig, line) for line in error.errors()]
     return agent, [*_bot_faults(agent, checks), *_dotted_faults(agent, checks)]
 
 
@@ -90,7 +90,7 @@ def _bot_faults(agent: AgentConfig, checks: Checks) -> list[Fault]:
     try:
         model.model_validate(agent.settings)
     except ValidationError as error:
-        faults = [_fault(model, line) for line in error.errors()]
+        faults = [fault_of(model, line) for line in error.errors()]
         return [Fault(("settings", *fault.path), fault.message, fault.cure) for fault in faults]
     return []
 
@@ -108,13 +108,13 @@ def _dotted_faults(agent: AgentConfig, checks: Checks) -> list[Fault]:
     return faults
 
 
-def _fault(model: type[BaseModel], error: ErrorDetails) -> Fault:
+def fault_of(model: type[BaseModel], error: ErrorDetails) -> Fault:
     """Translate one of Pydantic's errors, with the nearest name for an unknown field and the sign for a number."""
     path = error["loc"]
     if error["type"] == "extra_forbidden":
         return Fault(path, "unknown field", suggest(str(path[-1]), _names_at(model, path[:-1]), "fields are"))
     message, cure = describe(error)
-    if path[:1] == ("numbers",) and type(error["input"]) is int:
+    if "numbers" in path and type(error["input"]) is int:
         cure = f'put it in quotes, with the plus sign: "+{error["input"]}"'
     return Fault(path, message, cure)
 
@@ -141,7 +141,8 @@ def _model_in(annotation: object) -> type[BaseModel] | None:
     return next((found for argument in get_args(annotation) if (found := _model_in(argument))), None)
 
 
-def _dotted(path: tuple[str | int, ...]) -> str:
+def dotted(path: tuple[str | int, ...]) -> str:
+    """Return the path as text: `numbers[0]`, `pipeline[3].gemini_live.voice`."""
     text = ""
     for part in path:
         if part == "[key]":  # Pydantic's mark for "the key itself, not its value"

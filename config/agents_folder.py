@@ -1,9 +1,9 @@
-"""The folder of agents: one YAML file each, read at start and watched while calls run."""
+"""The folder of agents: a YAML file each, and the rules of `routing.yaml`, read at start and watched during calls."""
 
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -13,6 +13,9 @@ from loguru import logger
 from config.agent import AgentConfig
 from config.agent_file import Checks, KnownBots, read_agent
 from config.errors import AgentErrors, AgentProblem
+from config.routing import ROUTING_FILE, Routing
+from config.routing_file import against_agents, read_routing
+from config.wording import suggest
 
 # A file system's clock may stand still for some milliseconds: a file this young is read again even if it looks alike.
 _UNSETTLED_NS = 100_000_000
@@ -21,7 +24,9 @@ _UNSETTLED_NS = 100_000_000
 class AgentCatalog:
     """The agents that are in use, never changed after it was made."""
 
-    def __init__(self, agents: Iterable[AgentConfig]) -> None:
+    def __init__(self, agents: Iterable[AgentConfig], routing: Routing | None = None) -> None:
+        self.routing: Routing = routing or Routing()
+        """The rules for numbers that have any; they go before the agents' own numbers."""
         self.agents: tuple[AgentConfig, ...] = tuple(sorted(agents, key=lambda agent: agent.name))
         self._by_name = {agent.name: agent for agent in self.agents}
         self._by_number = {number: agent for agent in self.agents for number in agent.numbers}
@@ -80,10 +85,45 @@ class _File:
 
 @dataclass(frozen=True, slots=True)
 class _Clash:
-    """Two files claim one number, and this one must give way."""
+    """A file that does not go with the others: two claim one number, say, and this one must give way."""
 
     loser: Path
     problem: AgentProblem
+
+
+class _Rules:
+    """`routing.yaml`: what it says now and what of it is in use."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.good: Routing | None = None
+        self._newest: Routing | None = None
+        self._version: _Version | None = None
+        self._was_settled = True
+        self._problems: list[AgentProblem] = []
+
+    def look(self, version: _Version | None) -> bool:
+        """Read the file anew when it was changed; None: there is none. Returns whether what was read will stay so."""
+        if version is None:
+            self.good = self._newest = self._version = None
+            self._was_settled, self._problems = True, []
+        elif version != self._version or not self._was_settled:
+            self._version = version
+            self._was_settled = time.time_ns() - version.mtime_ns > _UNSETTLED_NS
+            self._newest, self._problems = read_routing(self.path)
+        return self._was_settled
+
+    def accept(self, agents: dict[str, AgentConfig], broken: Set[str]) -> list[AgentProblem]:
+        """Put the newest version in use if it goes with these agents; returns every problem of the file.
+
+        Nothing is said about `broken` agents, whose own files say enough.
+        """
+        if self._newest is None:
+            return self._problems
+        problems = against_agents(self.path, self._newest, agents, broken)
+        if not problems:
+            self.good = self._newest
+        return problems
 
 
 class AgentWatch:
@@ -103,10 +143,11 @@ class AgentWatch:
         self._lock = threading.Lock()
         self._seen: list[_Version] | None = None
         self._problems: list[AgentProblem] = []
+        self._rules = _Rules(folder / ROUTING_FILE)
         self._problems = self._scan()
         if self._problems:
             raise AgentErrors(self._problems)
-        self._catalog = AgentCatalog(file.good for file in self._files.values() if file.good)
+        self._catalog = self._made()
 
     @property
     def catalog(self) -> AgentCatalog:
@@ -127,14 +168,18 @@ class AgentWatch:
             problems = self._scan()
             if problems is self._problems:
                 return list(problems)
-            catalog = AgentCatalog(file.good for file in self._files.values() if file.good)
-            if catalog.agents != self._catalog.agents:
+            catalog = self._made()
+            if catalog.routing != self._catalog.routing:
+                logger.bind(routes=len(catalog.routing.routes)).info("routing rules changed")
+            if catalog.agents == self._catalog.agents:
+                self._catalog = AgentCatalog(self._catalog.agents, catalog.routing)
+            else:
                 self._catalog = catalog
                 logger.bind(agents=[agent.name for agent in self._catalog.agents]).info("agents changed")
             for found in problems:
                 if found not in self._problems:
                     logger.bind(file=found.file, field=found.field, problem=str(found)).warning(
-                        "agent file cannot be used; its last good version, if any, stays in use"
+                        "file in the folder of agents cannot be used; its last good version, if any, stays in use"
                     )
             self._problems = problems
             return list(problems)
@@ -149,18 +194,28 @@ class AgentWatch:
         if entries == self._seen:
             return self._problems
         named = {self._folder / entry.file_name: entry for entry in entries if entry.file_name.endswith(".yaml")}
+        rules = named.pop(self._rules.path, None)
         for path in self._files.keys() - named.keys():
             del self._files[path]
         for path, version in named.items():
             self._look_at(self._files.setdefault(path, _File(path)), version)
-        self._seen = entries if all(file.was_settled for file in self._files.values()) else None
+        is_settled = self._rules.look(rules) and all(file.was_settled for file in self._files.values())
+        self._seen = entries if is_settled else None
         wrong_suffix = [
             AgentProblem(str(self._folder / entry.file_name), "", "is not read", "rename it so that it ends in .yaml")
             for entry in entries
             if entry.file_name.endswith(".yml")
         ]
         broken = [problem for file in self._files.values() for problem in file.problems]
-        return sorted([*wrong_suffix, *broken, *self._accept()], key=lambda problem: problem.file)
+        found = [*wrong_suffix, *broken, *self._accept(), *self._accept_rules()]
+        return sorted(found, key=lambda problem: problem.file)
+
+    def _made(self) -> AgentCatalog:
+        return AgentCatalog((file.good for file in self._files.values() if file.good), self._rules.good)
+
+    def _accept_rules(self) -> list[AgentProblem]:
+        agents = {file.good.name: file.good for file in self._files.values() if file.good}
+        return self._rules.accept(agents, frozenset(path.stem for path in self._files) - agents.keys())
 
     def _entries(self) -> Iterable[_Version]:
         with os.scandir(self._folder) as entries:
@@ -182,13 +237,15 @@ class AgentWatch:
         file.newest, file.problems = read_agent(file.path, self._checks)
 
     def _accept(self) -> list[AgentProblem]:
-        """Put every file's newest version in use, except those that claim a number which another agent has.
+        """Put every file's newest version in use, except those that claim a number which another agent has, or hand
+        over to an agent that is not there.
 
         Terminates because each round takes one file back to its last good version, and those never clash.
         """
         wanted = {path: file.newest or file.good for path, file in self._files.items()}
         problems: list[AgentProblem] = []
-        while clash := self._clash(wanted):
+        told: set[tuple[Path, str]] = set()
+        while clash := self._clash(wanted) or self._lost_handoff(wanted, told):
             problems.append(clash.problem)
             wanted[clash.loser] = self._files[clash.loser].good
         for path, file in self._files.items():
@@ -203,6 +260,18 @@ class AgentWatch:
                 owner = owners.setdefault(number, path)
                 if owner != path:
                     return self._judge(number, owner, path)
+        return None
+
+    def _lost_handoff(self, wanted: dict[Path, AgentConfig | None], told: set[tuple[Path, str]]) -> _Clash | None:
+        """Return the first agent that hands over to one that has no file, and is not in `told` yet; or None."""
+        names = {path.stem for path in wanted}
+        for path, agent in wanted.items():
+            for name in agent.handoff.to if agent else ():
+                if name not in names and (path, name) not in told:
+                    told.add((path, name))
+                    cure = suggest(name, names - {path.stem}, "agents are")
+                    problem = AgentProblem(str(path), f"handoff.to.{name}", f"there is no agent {name!r}", cure)
+                    return _Clash(path, problem)
         return None
 
     def _judge(self, number: str, first: Path, second: Path) -> _Clash:

@@ -13,6 +13,12 @@ CALLS_RINGING = Gauge(
 TASKS = Gauge("trunkline_tasks", "Tasks on the event loop.", registry=REGISTRY)
 CALLS_TOTAL = Counter("trunkline_calls", "Calls ended, by the reason.", ["end_reason"], registry=REGISTRY)
 REFUSED_TOTAL = Counter("trunkline_refused", "Calls refused, by the reason.", ["reason"], registry=REGISTRY)
+ROUTED_TOTAL = Counter(
+    "trunkline_routed",
+    "Calls that the rules of routing.yaml decided, by what came of it: agent, say, transfer, busy, asked, ask_failed.",
+    ["outcome"],
+    registry=REGISTRY,
+)
 LOOP_LAG_SECONDS = Histogram(
     "trunkline_loop_lag_seconds",
     "How late the event loop was, measured twenty times a second in each process.",

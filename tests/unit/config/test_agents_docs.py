@@ -10,6 +10,7 @@ from pydantic_core import PydanticUndefined
 from config.agent import AgentConfig, Analysis, AnalysisField, Limits, Phrases, Recording
 from config.agent_file import Checks, parse_agent
 from config.digits import DigitField, Digits
+from config.handoff import Handoff
 from config.listening import Ambient, Idle, Listening
 from config.on_failure import DEFAULT_LADDER, RUNGS, MessageLimits
 from config.pipeline import STAGES, GeminiCompression, GeminiConnection, GeminiVad
@@ -24,6 +25,7 @@ HEADINGS = {
     Idle: "`idle`",
     Ambient: "`ambient`",
     Recording: "`recording`",
+    Handoff: "`handoff`",
     Analysis: "`analysis`",
     AnalysisField: "`analysis`",
     GeminiVad: "`gemini_live`",
