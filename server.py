@@ -80,6 +80,7 @@ async def open_services(settings: Settings, colleagues: Colleagues) -> AsyncGene
             open_talks(settings, answering, store, owner=name, colleagues=colleagues)
         )
         rescue = await closing.enter_async_context(open_rescue(settings, store, log, agents))
+        await closing.enter_async_context(archive.workflows.carrying_out())
         await closing.enter_async_context(archive.sweeper.sweeping(rescue.watch_rows))
         run_stream = answering.run_stream
         records, sweeper = (db, agents, store, log), archive.sweeper

@@ -11,6 +11,8 @@ from loguru import logger
 from config.settings import Settings
 from storage.engine import Database
 from storage.errors import DatabaseAway
+from storage.workflow_tables import WorkflowTables
+from storage.workflows import Workflows
 from transcripts.backlog import Backlog
 from transcripts.instance import Instance, InstanceLocks, name_instance
 from transcripts.log import LogWriter
@@ -29,13 +31,14 @@ class BadDataFolder(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """What was opened. `sweeper` has yet to be started."""
+    """What was opened. `sweeper` and `workflows` have yet to be started."""
 
     instance: Instance
     database: Database
     store: CallStore
     log_writer: LogWriter
     sweeper: Sweeper
+    workflows: Workflows
     recordings_dir: Path
 
 
@@ -62,8 +65,9 @@ async def open_archive(settings: Settings) -> AsyncGenerator[Archive]:
         await log.start()
         closing.push_async_callback(log.close)
         ringing_secs = max(_RINGING_SECS, 2.0 * settings.stream_token_ttl_secs)
-        sweeper = Sweeper(instance.name, owners, locks, backlog, ringing_secs=ringing_secs)
-        yield Archive(instance, db, store, log, sweeper, settings.data_dir / "recordings")
+        workflows = Workflows(WorkflowTables(settings.database_url, settings.data_dir), instance.name)
+        sweeper = Sweeper(instance.name, owners, locks, backlog, workflows, ringing_secs=ringing_secs)
+        yield Archive(instance, db, store, log, sweeper, workflows, settings.data_dir / "recordings")
 
 
 @asynccontextmanager

@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from typing import Protocol
 
 from loguru import logger
 
@@ -27,6 +28,18 @@ _LONGEST_GAP_SECS = 60.0
 
 OnClosed = Callable[[list[CallRow]], Awaitable[None]]
 """Is told the calls that a sweep has closed, with their rows as they are now."""
+
+
+class OtherWork(Protocol):
+    """What processes hold besides calls. Both raise DatabaseAway, and may then be repeated."""
+
+    async def list_executors(self) -> set[str]:
+        """Name the processes that hold some, dead or alive."""
+        ...
+
+    async def take_over(self, executor: str) -> None:
+        """Have what a dead process held done by a living one; any number may ask."""
+        ...
 
 
 class DeathWatch:
@@ -58,16 +71,25 @@ class Sweeper:
         owners: who holds what.
         locks: the locks of this data folder.
         backlog: what processes that have ended could not write; it is written before their calls are judged.
+        other_work: what else they hold; whoever is found dead is relieved of it too.
         ringing_secs: a call that has rung for longer than this was never connected.
     """
 
     def __init__(
-        self, name: str, owners: Owners, locks: InstanceLocks, backlog: Backlog, *, ringing_secs: float
+        self,
+        name: str,
+        owners: Owners,
+        locks: InstanceLocks,
+        backlog: Backlog,
+        other_work: OtherWork | None = None,
+        *,
+        ringing_secs: float,
     ) -> None:
         self._name = name
         self._owners = owners
         self._locks = locks
         self._backlog = backlog
+        self._other_work = other_work
         self._ringing_secs = ringing_secs
         self._watch = DeathWatch()
         self._on_closed: OnClosed | None = None
@@ -83,13 +105,18 @@ class Sweeper:
         """
         await self._backlog.take_in()
         owners = await self._owners.list_owners()
-        names = (owners | await asyncio.to_thread(self._locks.names)) - {self._name}
+        executors = set[str]() if self._other_work is None else await self._other_work.list_executors()
+        names = (owners | executors | await asyncio.to_thread(self._locks.names)) - {self._name}
         closed: list[CallRow] = []
-        for name in sorted(await self._find_dead(names, now_secs)):
+        dead = sorted(await self._find_dead(names, now_secs))
+        for name in dead:
             calls = await self._owners.close_calls_of(name) if name in owners else []
             logger.bind(owner=name, calls=len(calls)).warning("a server process is gone; its calls are closed")
             closed += self._report(calls)
-            # Not before its calls are closed: until then its lock is the proof.
+        for name in dead:
+            if self._other_work is not None:
+                await self._other_work.take_over(name)
+            # Not before nothing is left in its name: until then its lock is the proof.
             await asyncio.to_thread(self._locks.bury, name)
         return closed + self._report(await self._owners.close_abandoned(datetime.now(UTC), self._ringing_secs))
 

@@ -280,3 +280,45 @@ def test_the_watch_is_uninterrupted_or_proves_nothing() -> None:
         assert _look(watch, now_secs, a=2, b=0) == set()
     assert _look(watch, 621, a=2, b=0) == {"a"}
     assert _look(watch, 631, a=2, b=0) == {"a", "b"}
+
+
+class _OtherWork:
+    """Durable work as the sweeper sees it: who holds some, and whose was taken over."""
+
+    def __init__(self, holders: set[str], names: Callable[[], set[str]]) -> None:
+        self._holders, self._names = holders, names
+        self.taken: list[tuple[str, bool]] = []
+        self.is_away = False
+
+    async def list_executors(self) -> set[str]:
+        return set(self._holders)
+
+    async def take_over(self, executor: str) -> None:
+        if self.is_away:
+            raise DatabaseAway("away")
+        self.taken.append((executor, executor in self._names()))
+        self._holders.discard(executor)
+
+
+async def test_the_dead_are_relieved_of_their_other_work_while_their_lock_is_there_as_proof(
+    store: CallStore, owners: Owners, locks: InstanceLocks, tmp_path: Path
+) -> None:
+    alive = locks.hold("alive-1-a")
+    locks.release("dead-1-a", locks.hold("dead-1-a"), is_proof_needed=True)
+    # This one ended in order, with work that it had begun.
+    await owners.announce(_instance("ended-1-a"))
+    await owners.farewell("ended-1-a")
+    work = _OtherWork({"me", "alive-1-a", "dead-1-a", "ended-1-a"}, locks.names)
+    backlog = Backlog(tmp_path / "log-backlog", "me", store)
+    sweeper = Sweeper("me", owners, locks, backlog, work, ringing_secs=1e9)
+    work.is_away = True
+    with pytest.raises(DatabaseAway):
+        await sweeper.sweep(0.0)
+    assert locks.names() == {"alive-1-a", "dead-1-a"}, "what proves the death is there until the next sweep"
+    work.is_away = False
+    await sweeper.sweep(1.0)
+    assert work.taken == [("dead-1-a", True), ("ended-1-a", False)]
+    assert locks.names() == {"alive-1-a"}
+    await sweeper.sweep(2.0)
+    assert len(work.taken) == 2
+    locks.release("alive-1-a", alive, is_proof_needed=False)
