@@ -18,7 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from storage.engine import dump_json
 from telemetry import metrics
-from transcripts.entries import Entry, EventEntry, FinishEntry, NextStepEntry, RecordingEntry, TurnEntry
+from transcripts.entries import Entry, EventEntry, FinishEntry, HandOverEntry, NextStepEntry, RecordingEntry, TurnEntry
 from transcripts.store import CallStore
 from transcripts.writing import write_entries
 
@@ -29,6 +29,7 @@ _KINDS: dict[str, TypeAdapter[Entry]] = {
     "recording": TypeAdapter(RecordingEntry),
     "next_step": TypeAdapter(NextStepEntry),
     "finish": TypeAdapter(FinishEntry),
+    "hand_over": TypeAdapter(HandOverEntry),
 }
 _KIND_OF: dict[type[Entry], str] = {
     TurnEntry: "turn",
@@ -36,6 +37,7 @@ _KIND_OF: dict[type[Entry], str] = {
     RecordingEntry: "recording",
     NextStepEntry: "next_step",
     FinishEntry: "finish",
+    HandOverEntry: "hand_over",
 }
 
 

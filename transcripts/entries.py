@@ -51,4 +51,11 @@ class FinishEntry:
     ended_at: datetime
 
 
-Entry = TurnEntry | EventEntry | RecordingEntry | NextStepEntry | FinishEntry
+@dataclass(frozen=True, slots=True)
+class HandOverEntry:
+    """The call goes on at Twilio, with no process of ours: from now on it has no owner, and nobody holds its log."""
+
+    call_id: str
+
+
+Entry = TurnEntry | EventEntry | RecordingEntry | NextStepEntry | FinishEntry | HandOverEntry

@@ -18,7 +18,15 @@ from storage import errors as storage_errors
 from telemetry import metrics
 from transcripts.backlog import Backlog, WaitingEntry
 from transcripts.call import CallEvent, EndReason, RecordingStatus, Turn
-from transcripts.entries import Entry, EventEntry, FinishEntry, NextStepEntry, RecordingEntry, TurnEntry
+from transcripts.entries import (
+    Entry,
+    EventEntry,
+    FinishEntry,
+    HandOverEntry,
+    NextStepEntry,
+    RecordingEntry,
+    TurnEntry,
+)
 from transcripts.store import CallStore, Place
 from transcripts.writing import write_entries
 
@@ -91,6 +99,13 @@ class CallLog:
         if recording_status is not None:
             self.recording(recording_status, recording_error)
         entry = FinishEntry(self.call_id, reason, datetime.now(UTC))
+        self.is_finished = True
+        self._writer.enqueue(self, lambda _place: entry)
+        self._announce()
+
+    def hand_over(self) -> None:
+        """Let the call go on at Twilio without us: it stays live, nobody's, and this log ends with what was told."""
+        entry = HandOverEntry(self.call_id)
         self.is_finished = True
         self._writer.enqueue(self, lambda _place: entry)
         self._announce()

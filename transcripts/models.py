@@ -8,6 +8,7 @@ from sqlmodel import JSON, CheckConstraint, Field, ForeignKey, Index, UniqueCons
 
 from storage.rows import Row
 from transcripts.call import CallStatus, Direction, EndReason, RecordingStatus, Speaker
+from transcripts.transfer import TransferStatus
 
 
 def _one_of(column: str, words: type[StrEnum]) -> CheckConstraint:
@@ -92,6 +93,33 @@ class ProcessRow(Row, table=True):
     heartbeat_at: datetime
     ended_at: datetime | None = None
     """When it ended in order; None while it lives, and for one that died."""
+
+
+class TransferRow(Row, table=True):
+    """A person who is, or was, rung for a caller: one attempt of a warm transfer. `status`: see `transcripts.transfer`.
+
+    `transfer_id` is unguessable: it is the name of the room at Twilio, and stands in the addresses that Twilio asks.
+    """
+
+    __tablename__ = "transfers"  # pyright: ignore[reportAssignmentType]
+    __table_args__ = (_one_of("status", TransferStatus), Index(None, "call_id"))
+
+    transfer_id: str = Field(primary_key=True)
+    call_id: str = Field(sa_column_args=[ForeignKey("calls.call_id", ondelete="CASCADE")])
+    call_sid: str
+    agent_name: str
+    destination: str
+    address: str
+    """Whom: a number or a SIP address."""
+    language: str
+    summary: str
+    status: str
+    leg_sid: str | None = None
+    """Twilio's id of the person's call."""
+    created_at: datetime
+    caller_joined_at: datetime | None = None
+    person_joined_at: datetime | None = None
+    ended_at: datetime | None = None
 
 
 class RecordRow(Row, table=True):

@@ -11,7 +11,15 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from storage.engine import Database
 from storage.rows import insert_new, insert_or_ignore
 from transcripts.call import NEXT, Call, CallEvent, CallStatus, EndReason, RecordingStatus, Turn
-from transcripts.entries import Entry, EventEntry, FinishEntry, NextStepEntry, RecordingEntry, TurnEntry
+from transcripts.entries import (
+    Entry,
+    EventEntry,
+    FinishEntry,
+    HandOverEntry,
+    NextStepEntry,
+    RecordingEntry,
+    TurnEntry,
+)
 from transcripts.models import CallEventRow, CallRow, TurnRow
 
 
@@ -147,7 +155,7 @@ class CallStore:
         """Write any entries of any calls in one transaction: all or none. Safe to repeat."""
         turns: list[dict[str, Any]] = []
         events: list[dict[str, Any]] = []
-        ends: list[RecordingEntry | NextStepEntry | FinishEntry] = []
+        ends: list[RecordingEntry | NextStepEntry | FinishEntry | HandOverEntry] = []
         for entry in entries:
             match entry:
                 case TurnEntry():
@@ -167,6 +175,18 @@ class CallStore:
                         await _set_next_step(session, entry)
                     case RecordingEntry():
                         await _set_recording(session, entry)
+                    case HandOverEntry():
+                        await _hand_over(session, entry.call_id)
+
+    async def append_event(self, call_id: str, event: CallEvent) -> None:
+        """Add an event to a call whose log no process holds (any more); any number of processes may do so at once."""
+        last = select(func.max(CallEventRow.seq)).where(col(CallEventRow.call_id) == call_id)
+        while True:
+            async with self._db.writer() as session:
+                seq = (await session.exec(last)).first()
+                entry = EventEntry(call_id, 0 if seq is None else seq + 1, event)
+                if await insert_or_ignore(session, CallEventRow, [_event_fields(entry)]):
+                    return
 
     async def find_places(self, call_ids: Sequence[str]) -> dict[str, Place]:
         """Tell where each call's log goes on."""
@@ -198,6 +218,11 @@ async def _finish_as_owner(session: AsyncSession, entry: FinishEntry) -> None:
         crashed = col(CallRow.end_reason) == EndReason.SERVER_CRASHED.value
         change = update(CallRow).where(col(CallRow.call_id) == entry.call_id, crashed)
         await session.exec(change.values(end_reason=entry.reason.value, ended_at=entry.ended_at))
+
+
+async def _hand_over(session: AsyncSession, call_id: str) -> None:
+    is_live = col(CallRow.status) == CallStatus.LIVE.value
+    await session.exec(update(CallRow).where(col(CallRow.call_id) == call_id, is_live).values(owner=None))
 
 
 async def _set_next_step(session: AsyncSession, entry: NextStepEntry) -> bool:

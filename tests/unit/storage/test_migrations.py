@@ -88,3 +88,23 @@ async def test_a_database_of_the_version_before_is_brought_up_to_date_with_its_r
     await asyncio.to_thread(make_old)
     await asyncio.to_thread(schema.upgrade, make_url(database_url))
     assert await asyncio.to_thread(db.run, "SELECT call_id, owner FROM calls") == [("c1", None)]
+
+
+def test_transfers_up_down_and_up(database_url: str) -> None:
+    db = Schema(database_url)
+    db.move("0002")
+    db.run(_OPEN_CALL, call_id="c1")
+    insert = (
+        "INSERT INTO transfers (transfer_id, call_id, call_sid, agent_name, destination, address, language, summary, "
+        "status, created_at) VALUES ('t1', 'c1', 'CA1', 'a', 'owner', '+15551230198', 'en', '', :status, "
+        "'2026-03-01 09:00:00')"
+    )
+    for _ in range(2):
+        db.move("0003")
+        with pytest.raises(Exception, match="ck_transfers_status"):
+            db.run(insert, status="asleep")
+        db.run(insert, status="joined")
+        db.move("-1")
+        assert db.run("SELECT call_id FROM calls") == [("c1",)]
+        with pytest.raises(Exception, match="transfers"):
+            db.run("SELECT * FROM transfers")
