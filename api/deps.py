@@ -15,6 +15,7 @@ from api.talks import Talks
 from config.agent import AgentConfig
 from config.agents_folder import AgentCatalog, AgentWatch
 from config.settings import Settings
+from net.signed_question import Asker
 from pipelines.answering import Answering
 from pipelines.clock import CallClock
 from pipelines.live import LiveCalls
@@ -43,6 +44,7 @@ class Services:
     `sweeper` closes the calls of processes that are proven dead.
     `colleagues` are the other processes of this server.
     `rescue` saves callers on a dead line; `phone_calls` are those whose streams came here.
+    `asker` asks the operator's own webhooks.
     `end_grace_secs`: how long Twilio's questions about a call wait for its stream to have ended here.
     `now` is Unix time in seconds.
     """
@@ -64,6 +66,7 @@ class Services:
     colleagues: Colleagues = field(default_factory=Alone)
     phone_calls: PhoneCalls = field(default_factory=PhoneCalls)
     end_grace_secs: float = 3.0
+    asker: Asker = field(default_factory=Asker)
     now: Callable[[], float] = time.time
 
     async def current_agents(self) -> AgentCatalog:

@@ -7,11 +7,11 @@ from contextlib import asynccontextmanager
 from storage.errors import DatabaseAway
 
 # Twilio gives a webhook 15 s; a database that hangs must leave time for an apology.
-_PATIENCE_SECS = 8.0
+PATIENCE_SECS = 8.0
 
 
 @asynccontextmanager
-async def database_in_time(limit_secs: float = _PATIENCE_SECS) -> AsyncGenerator[None]:
+async def database_in_time(limit_secs: float = PATIENCE_SECS) -> AsyncGenerator[None]:
     """Give the block `limit_secs`. Raises `DatabaseAway` when it takes longer."""
     limit = asyncio.timeout(limit_secs)
     try:

@@ -1,5 +1,6 @@
 """Twilio's webhooks: a call rings, its stream is over, its status changed."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated
@@ -14,8 +15,9 @@ from api.action_url import ActionUrl
 from api.admission import ANNOUNCED, announcement_before, call_of, reserve
 from api.deps import Services, ServicesDep
 from api.errands import order_for
-from api.patience import database_in_time
+from api.patience import PATIENCE_SECS, database_in_time
 from api.slots import is_over_share
+from api.which_agent import find_answerer
 from config.agent import AgentConfig
 from pipelines.failure_step import busy_step, failure_step
 from storage.errors import DatabaseAway
@@ -24,7 +26,7 @@ from switchboard.refusal import Refusal
 from telemetry import metrics
 from telephony import stream_token, twiml, webhooks
 from telephony.next_step import NextStep
-from transcripts.call import Call, CallStatus, Direction, EndReason
+from transcripts.call import Call, CallEvent, CallStatus, Direction, EndReason
 from transcripts.models import CallRow
 
 router = APIRouter(prefix="/twilio", tags=["twilio"])
@@ -41,13 +43,17 @@ async def answer(form: SignedForm, services: ServicesDep) -> Response:
     carries out the second while the stream of the first is open, that second stream is refused and the call goes on.
     """
     incoming = webhooks.parse_incoming_call(form)
-    agent = (await services.current_agents()).by_number(incoming.to_number)
+    answerer = await find_answerer(services, incoming)
+    if answerer.twiml is not None:
+        return _xml(answerer.twiml)
+    agent = answerer.agent
     if agent is None:
         logger.bind(call_sid=incoming.call_sid).warning("no agent answers the number that was called")
         return _xml(twiml.unknown_number())
     try:
-        async with database_in_time():
-            return _xml(await _admit(services, _new_call(incoming, agent), agent))
+        async with database_in_time(min(PATIENCE_SECS, answerer.left_secs)):
+            call = _new_call(incoming, agent, answerer.variables)
+            return _xml(await _admit(services, call, agent, answerer.events))
     except DatabaseAway as error:
         logger.bind(call_sid=incoming.call_sid, problem=str(error)).error("a call cannot be taken without the database")
         return _xml(_as_twiml(services, failure_step(agent, {}), agent))
@@ -100,7 +106,7 @@ async def status(form: SignedForm, services: ServicesDep) -> None:
             live.end(EndReason.CALLER_HUNG_UP)
 
 
-def _new_call(incoming: webhooks.IncomingCall, agent: AgentConfig) -> Call:
+def _new_call(incoming: webhooks.IncomingCall, agent: AgentConfig, variables: Mapping[str, str]) -> Call:
     return Call(
         call_id=uuid4().hex,
         call_sid=incoming.call_sid,
@@ -108,15 +114,21 @@ def _new_call(incoming: webhooks.IncomingCall, agent: AgentConfig) -> Call:
         direction=Direction.INBOUND,
         from_number=incoming.from_number,
         to_number=incoming.to_number,
-        variables={},
+        variables=dict(variables),
         started_at=datetime.now(UTC),
     )
 
 
-async def _admit(services: Services, call: Call, agent: AgentConfig) -> str:
+async def _admit(services: Services, call: Call, agent: AgentConfig, events: Sequence[CallEvent] = ()) -> str:
     """Write the call down and keep a slot for it; returns the TwiML that follows."""
     row = await services.store.open_call(call)
     is_new = row.call_id == call.call_id
+    if is_new and events:
+        # Before Twilio is answered: whichever process gets the stream goes on after them.
+        await services.store.add_events(row.call_id, 0, events)
+    if not is_new:
+        # Two webhooks of one call may have been asking for its agent at once; the first to write it down decides.
+        agent = services.agents.catalog.by_name(row.agent_name) or agent
     if row.status == CallStatus.ENDED:
         return _as_twiml(services, next_twiml.step_of(row, EndReason(row.end_reason), agent), agent)
     call = call_of(row)

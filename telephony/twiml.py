@@ -93,6 +93,13 @@ def transfer(
     return _render(response)
 
 
+def reject() -> str:
+    """Let the caller hear the busy tone; the call is not answered, and costs nothing."""
+    response = Element("Response")
+    SubElement(response, "Reject", {"reason": "busy"})
+    return _render(response)
+
+
 def redirect(url: str) -> str:
     """Let Twilio POST to `url` for the next TwiML."""
     response = Element("Response")
