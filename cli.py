@@ -116,8 +116,9 @@ def doctor() -> None:
     from bots import BotErrors, load_bots
     from doctor.findings import problem
     from doctor.run import run_doctor
+    from pipelines.guest import settings_of_bots
     from pipelines.stages import check_dotted
-    from server import settings_of_bots
+    from pipelines.toolbox import Toolbox
 
     try:
         settings = Settings.load()
@@ -126,8 +127,11 @@ def doctor() -> None:
         raise typer.Exit(1) from error
     agents, found = (), []
     try:
-        known_bots = settings_of_bots(load_bots(settings.bots_dir))
-        agents = load_agents(settings.agents_dir, known_bots=known_bots, check_dotted=check_dotted).agents
+        bots = load_bots(settings.bots_dir)
+        known_bots, check_tools = settings_of_bots(bots), Toolbox(bots).faults_of
+        agents = load_agents(
+            settings.agents_dir, known_bots=known_bots, check_dotted=check_dotted, check_tools=check_tools
+        ).agents
     except (BotErrors, AgentErrors) as error:
         found = [problem("agents and bots", line) for line in str(error).splitlines()]
     raise typer.Exit(0 if asyncio.run(run_doctor(settings, agents, found, write=print)) else 1)
@@ -234,11 +238,13 @@ def check() -> None:
     """Check every agent and print each problem with its cure."""
     settings = _settings()
     from bots import BotErrors, load_bots
+    from pipelines.guest import settings_of_bots
     from pipelines.stages import check_dotted
-    from server import settings_of_bots
+    from pipelines.toolbox import Toolbox
 
     try:
-        problems = check_agents(settings.agents_dir, settings_of_bots(load_bots(settings.bots_dir)), check_dotted)
+        bots = load_bots(settings.bots_dir)
+        problems = check_agents(settings.agents_dir, settings_of_bots(bots), check_dotted, Toolbox(bots).faults_of)
     except BotErrors as error:
         _stop(str(error), 2)
     if problems:

@@ -1,12 +1,11 @@
 """Composition root: settings -> database -> bots -> agents -> log -> app, and the server that runs it."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Self
 
 from fastapi import FastAPI
-from pydantic import BaseModel
 
 from api import routes
 from api.deps import Services
@@ -16,18 +15,21 @@ from api.secret_key import BadSecretKey, load_or_create
 from api.talks import open_talks
 from api.web_server import WebServer
 from bots import BotErrors, load_bots
-from config.agents_folder import AgentWatch
+from config.agent_file import Checks
+from config.agents_folder import watch_agents
 from config.errors import AgentErrors
 from config.guest_environment import guest_environment
 from config.settings import Settings, lend_environment
-from pipelines import AnyBot, GuestBot
+from pipelines import GuestBot
 from pipelines.answering import Answering
 from pipelines.gemini_client import client_for
+from pipelines.guest import settings_of_bots
 from pipelines.live import LiveCalls
 from pipelines.ringing import Ringing
 from pipelines.run import CallServices
 from pipelines.sentences import open_sentences
 from pipelines.stages import check_dotted
+from pipelines.toolbox import Toolbox
 from pipelines.voice_activity import load_voice_model
 from storage.errors import BadDatabaseUrl, DatabaseAhead, DatabaseAway
 from switchboard.colleagues import Alone, Colleagues
@@ -44,11 +46,6 @@ _CURED_BY_OPERATOR = (AgentErrors, BotErrors, BadDataFolder, BadDatabaseUrl, Bad
 _CURED_BY_DATABASE = (DatabaseAway, DatabaseAhead)
 
 
-def settings_of_bots(bots: Mapping[str, AnyBot]) -> dict[str, type[BaseModel] | None]:
-    """Return each bot's settings model by name, as the check of agents wants it."""
-    return {name: None if isinstance(bot, GuestBot) else bot.settings for name, bot in bots.items()}
-
-
 @asynccontextmanager
 async def open_services(settings: Settings, colleagues: Colleagues) -> AsyncGenerator[Services]:
     """Build everything the routes use; close it at the end. Raises what `CannotStart` is made from."""
@@ -56,8 +53,9 @@ async def open_services(settings: Settings, colleagues: Colleagues) -> AsyncGene
     bots = await asyncio.to_thread(load_bots, settings.bots_dir)
     if any(isinstance(bot, GuestBot) for bot in bots.values()):
         lend_environment(await asyncio.to_thread(guest_environment, settings))
-    known_bots = settings_of_bots(bots)
-    agents = await asyncio.to_thread(AgentWatch, settings.agents_dir, known_bots=known_bots, check_dotted=check_dotted)
+    toolbox = Toolbox(bots)
+    checks = Checks(settings_of_bots(bots), check_dotted, toolbox.faults_of)
+    agents = await asyncio.to_thread(watch_agents, settings.agents_dir, checks)
     await asyncio.to_thread(load_voice_model)
     gemini = await asyncio.to_thread(client_for, settings)
     async with AsyncExitStack() as closing:
@@ -69,10 +67,10 @@ async def open_services(settings: Settings, colleagues: Colleagues) -> AsyncGene
         sentences = await closing.enter_async_context(
             open_sentences(settings.data_dir / "sentences", reader, lambda: agents.catalog.agents)
         )
-        ringing = Ringing(gemini, bots, sentences)
+        ringing = Ringing(gemini, bots, sentences, toolbox)
         closing.push_async_callback(ringing.close)
         shared = CallServices(
-            gemini, ringing, sentences, archive.recordings_dir, lambda agent_name: Records(db, agent_name)
+            gemini, ringing, sentences, archive.recordings_dir, toolbox, lambda agent_name: Records(db, agent_name)
         )
         answering = Answering(bots, live, log, shared)
         name = archive.instance.name

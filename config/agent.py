@@ -17,6 +17,8 @@ from config.phrases import ANNOUNCEMENT, Phrases, Sentence, fill_in_phrases
 from config.pipeline import PipelineDefinition
 from config.placeholders import fill_placeholders, placeholders
 from config.telephone_number import PhoneNumber
+from config.tools import Tools
+from config.tools_checks import tool_faults
 from config.transfers import Transfer
 from config.wording import problem, suggest
 
@@ -103,6 +105,7 @@ class AgentConfig(BaseModel):
     pipeline: PipelineDefinition = Field(
         default_factory=PipelineDefinition.default, description="The stages of a call, first to last."
     )
+    tools: Tools = Field(default=(), description="What its model may use, beside the bot's own tools.")
     limits: Limits = Field(default_factory=Limits, description="How long things may take.")
     phrases: Phrases = Field(default_factory=Phrases, description="What it says of its own accord.")
     listening: Listening = Field(default_factory=Listening, description="How it listens, and when it is interrupted.")
@@ -144,6 +147,7 @@ class AgentConfig(BaseModel):
         faults = [*self._repeated_numbers(), *self._unfit_transfers(), *self._unknown_variables()]
         faults += self._handoff_to_itself()
         faults += listening_faults(self.listening, self.language, self.pipeline)
+        faults += self._faulty_tools()
         if faults:
             raise ValidationError.from_exception_data("AgentConfig", faults)
         return self
@@ -173,6 +177,10 @@ class AgentConfig(BaseModel):
         if self.name in self.handoff.to:
             error = problem("an agent cannot hand over to itself", "remove it, or name another agent")
             yield InitErrorDetails(type=error, loc=("handoff", "to", self.name), input=self.name)
+
+    def _faulty_tools(self) -> Iterator[InitErrorDetails]:
+        for path, message, cure in tool_faults(self.tools, self.variables):
+            yield InitErrorDetails(type=problem(message, cure), loc=("tools", *path), input=None)
 
     def _unknown_variables(self) -> Iterator[InitErrorDetails]:
         for path, text in self._texts():

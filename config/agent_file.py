@@ -1,6 +1,6 @@
 """One agent file: YAML text in, AgentConfig out, or every problem that the file has."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast, get_args
@@ -18,6 +18,8 @@ from config.yaml_text import FaultyYaml, parse_yaml
 MAX_FILE_BYTES = 256 * 1024
 
 KnownBots = Mapping[str, type[BaseModel] | None]
+ToolCheck = Callable[[AgentConfig], Iterable[Fault]]
+"""Given an agent that is sound in itself, returns what is wrong with its tools."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +27,13 @@ class Checks:
     """What only the rest of the server knows.
 
     `known_bots` maps each bot to the model of its settings, or None when it takes none; None instead of the mapping
-    skips the check. `check_dotted` returns what is wrong with a dotted class name, or None.
+    skips the check. `check_dotted` returns what is wrong with a dotted class name, or None. `check_tools` returns what
+    is wrong with an agent's tools.
     """
 
     known_bots: KnownBots | None = None
     check_dotted: Callable[[str], str | None] | None = None
+    check_tools: ToolCheck | None = None
 
 
 def read_agent(path: Path, checks: Checks) -> tuple[AgentConfig | None, list[AgentProblem]]:
@@ -73,7 +77,8 @@ def _parse(name: str, content: bytes, checks: Checks) -> tuple[AgentConfig | Non
         agent = AgentConfig.model_validate({**fields, "name": name})
     except ValidationError as error:
         return None, [fault_of(AgentConfig, line) for line in error.errors()]
-    return agent, [*_bot_faults(agent, checks), *_dotted_faults(agent, checks)]
+    tool_faults = checks.check_tools(agent) if checks.check_tools else ()
+    return agent, [*_bot_faults(agent, checks), *_dotted_faults(agent, checks), *tool_faults]
 
 
 def _bot_faults(agent: AgentConfig, checks: Checks) -> list[Fault]:

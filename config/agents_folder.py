@@ -11,7 +11,7 @@ from typing import NamedTuple
 from loguru import logger
 
 from config.agent import AgentConfig
-from config.agent_file import Checks, KnownBots, read_agent
+from config.agent_file import Checks, KnownBots, ToolCheck, read_agent
 from config.errors import AgentErrors, AgentProblem
 from config.routing import ROUTING_FILE, Routing
 from config.routing_file import against_agents, read_routing
@@ -41,25 +41,39 @@ class AgentCatalog:
 
 
 def load_agents(
-    folder: Path, *, known_bots: KnownBots | None, check_dotted: Callable[[str], str | None] | None = None
+    folder: Path,
+    *,
+    known_bots: KnownBots | None,
+    check_dotted: Callable[[str], str | None] | None = None,
+    check_tools: ToolCheck | None = None,
 ) -> AgentCatalog:
     """Read every agent in `folder`. Reads files: call it before the event loop runs, or in a thread.
 
     Raises:
         AgentErrors: with every problem of every file, when there is any.
     """
-    return AgentWatch(folder, known_bots=known_bots, check_dotted=check_dotted).catalog
+    return AgentWatch(folder, known_bots=known_bots, check_dotted=check_dotted, check_tools=check_tools).catalog
 
 
 def check_agents(
-    folder: Path, known_bots: KnownBots | None, check_dotted: Callable[[str], str | None] | None = None
+    folder: Path,
+    known_bots: KnownBots | None,
+    check_dotted: Callable[[str], str | None] | None = None,
+    check_tools: ToolCheck | None = None,
 ) -> list[AgentProblem]:
     """Return every problem of every agent in `folder`; an empty list when all can be used."""
     try:
-        load_agents(folder, known_bots=known_bots, check_dotted=check_dotted)
+        load_agents(folder, known_bots=known_bots, check_dotted=check_dotted, check_tools=check_tools)
     except AgentErrors as error:
         return error.problems
     return []
+
+
+def watch_agents(folder: Path, checks: Checks) -> "AgentWatch":
+    """Read the folder and keep it up to date. Reads files; raises AgentErrors, as AgentWatch does."""
+    return AgentWatch(
+        folder, known_bots=checks.known_bots, check_dotted=checks.check_dotted, check_tools=checks.check_tools
+    )
 
 
 class _Version(NamedTuple):
@@ -134,11 +148,16 @@ class AgentWatch:
     """
 
     def __init__(
-        self, folder: Path, *, known_bots: KnownBots | None, check_dotted: Callable[[str], str | None] | None = None
+        self,
+        folder: Path,
+        *,
+        known_bots: KnownBots | None,
+        check_dotted: Callable[[str], str | None] | None = None,
+        check_tools: ToolCheck | None = None,
     ) -> None:
         """Read the folder. Raises AgentErrors when any file cannot be used: a start is the time to be strict."""
         self._folder = folder
-        self._checks = Checks(known_bots, check_dotted)
+        self._checks = Checks(known_bots, check_dotted, check_tools)
         self._files: dict[Path, _File] = {}
         self._lock = threading.Lock()
         self._seen: list[_Version] | None = None

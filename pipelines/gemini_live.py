@@ -39,7 +39,7 @@ from pipelines.outbox import Audio
 from pipelines.owed_answer import WAITING_PROMPT, KnownResult, OwedAnswer
 from pipelines.scribe import Scribe
 from pipelines.told_turns import ToldTurns
-from pipelines.tools import TOOL_GRACE_SECS
+from pipelines.tool_watch import TOOL_GRACE_SECS
 from pipelines.voice_pieces import VoicePieces
 from telemetry import metrics
 

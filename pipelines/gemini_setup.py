@@ -108,7 +108,7 @@ class LiveSetup:
 
 
 def declare_tools(tools: Sequence[Any], model: str) -> list[dict[str, Any]]:
-    """Return tools (Pipecat's direct functions) as function declarations for `model`.
+    """Return tools (Pipecat's direct functions or function schemas) as function declarations for `model`.
 
     A tool holds the conversation until its result is there (BLOCKING), unless it is marked to survive an interruption
     (`@tool_options(cancel_on_interruption=False)`). Models from 3.8 on must be told so, those of 3.0 to 3.7 know only

@@ -1,13 +1,14 @@
 """Bots written for Pipecat's own runner: they build their own pipeline; row, end, time limit and drain are ours."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from fastapi import WebSocket
 from loguru import logger
 from pipecat.runner.types import CallData, WebSocketRunnerArguments
+from pydantic import BaseModel
 from starlette.websockets import WebSocketState
 
 from config.agent import AgentConfig
@@ -30,6 +31,12 @@ class GuestBot:
 
 
 AnyBot = Bot | GuestBot
+
+
+def settings_of_bots(bots: Mapping[str, AnyBot]) -> dict[str, type[BaseModel] | None]:
+    """Return each bot's settings model by name, as the check of agents wants it."""
+    return {name: None if isinstance(bot, GuestBot) else bot.settings for name, bot in bots.items()}
+
 
 _left_behind: set[asyncio.Task[None]] = set()
 

@@ -1,7 +1,7 @@
 """Models that are connected while the phone still rings: opened at the webhook, collected by the stream."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from google.genai import Client
@@ -14,21 +14,24 @@ from pipelines.guest import AnyBot, GuestBot
 from pipelines.model_link import ModelLink
 from pipelines.script import greeting_of, instructions_of, opening_of
 from pipelines.sentences import Sentences
-from pipelines.tools import Bot
+from pipelines.toolbox import Toolbox
+from pipelines.tools import Bot, Tool
 from transcripts.call import Call
 
 
-def make_link(client: Client, call: Call, agent: AgentConfig, bot: Bot, *, opening: str) -> ModelLink | None:
+def make_link(
+    client: Client, call: Call, agent: AgentConfig, bot: Bot, *, tools: Sequence[Tool], opening: str
+) -> ModelLink | None:
     """Return the link to the model of this agent, not yet open; None when its pipeline has no `gemini_live`.
 
-    `opening` is what the model will be asked for first.
+    `tools` are those of this call; `opening` is what the model will be asked for first.
     """
     stage = agent.pipeline.find("gemini_live")
     if stage is None:
         return None
     settings = GeminiLiveSettings.model_validate(stage.settings)
-    tools = tuple(declare_tools(bot.tools_for_call(), settings.model))
-    setup = LiveSetup(settings, agent.language, instructions_of(agent, call, bot.hints), tools)
+    declared = tuple(declare_tools(tools, settings.model))
+    setup = LiveSetup(settings, agent.language, instructions_of(agent, call, bot.hints), declared)
     return ModelLink(client, setup, begins_with_content=bool(opening))
 
 
@@ -39,6 +42,7 @@ class Ringing:
     client: Client | None
     bots: Mapping[str, AnyBot]
     sentences: Sentences
+    toolbox: Toolbox
     _links: dict[str, ModelLink] = field(default_factory=dict[str, ModelLink])
     _closing: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
 
@@ -48,7 +52,8 @@ class Ringing:
         if self.client is None or call.call_id in self._links or bot is None or isinstance(bot, GuestBot):
             return
         opening = opening_of(greeting_of(agent, call, self.sentences))
-        link = make_link(self.client, call, agent, bot, opening=opening)
+        tools = self.toolbox.tools_for(bot, agent, call)
+        link = make_link(self.client, call, agent, bot, tools=tools, opening=opening)
         if link is not None:
             self._links[call.call_id] = link
             link.open()

@@ -22,6 +22,7 @@ from pipelines.scribe import Scribe
 from pipelines.script import announces
 from pipelines.sentences import SentenceKind, Sentences
 from pipelines.stages import Assembly, CannotBuildPipeline, assemble
+from pipelines.toolbox import Toolbox
 from pipelines.tools import Bot, CallResources
 from pipelines.transports import CallTransport
 from pipelines.waiting import Waiting
@@ -41,6 +42,7 @@ class CallServices:
         ringing: The models of the calls that ring.
         sentences: What can be said without a model.
         recordings_dir: Where recordings go.
+        toolbox: What their models may use.
         records_of: Gives an agent, by its name, its bot's own rows.
     """
 
@@ -48,6 +50,7 @@ class CallServices:
     ringing: Ringing
     sentences: Sentences
     recordings_dir: Path
+    toolbox: Toolbox
     records_of: Callable[[str], Records]
 
 
@@ -153,6 +156,7 @@ class _CallRun:
             call=self._call,
             agent=agent,
             bot=self._bot,
+            tools=self._services.toolbox.tools_for(self._bot, agent, self._call),
             transport=voice.transport,
             line=voice.line,
             scribe=self._scribe,

@@ -35,7 +35,7 @@ from pipelines.scribe import Scribe
 from pipelines.script import greeting_of, instructions_of, opening_of
 from pipelines.sentences import Sentences
 from pipelines.steady_voice import SteadyVoice
-from pipelines.tools import Bot
+from pipelines.tools import Bot, Tool
 from pipelines.voice_activity import VoiceActivity, VoiceSettings
 from transcripts.call import Call, Speaker
 from transcripts.recordings import RecordingWriter
@@ -50,6 +50,7 @@ class Assembly:
     """One call's pipeline while it is put together, and what it turned out to have.
 
     Attributes:
+        tools: What the model may use in this call.
         gemini: The process's Gemini client; None when neither key nor endpoint is set.
         ringing: Where the model may be connected already.
         recording: Where the recording goes; None when this call is not recorded.
@@ -60,6 +61,7 @@ class Assembly:
     call: Call
     agent: AgentConfig
     bot: Bot
+    tools: list[Tool]
     transport: BaseTransport
     line: CallLine
     scribe: Scribe
@@ -223,7 +225,7 @@ def _user_turns(_stage: Stage, assembly: Assembly) -> None:
         # context would make it connect a second time.
         context = LLMContext(
             messages=[{"role": "system", "content": assembly.instructions}, *_said_before(assembly)],
-            tools=assembly.bot.tools_for_call() or None,  # pyright: ignore[reportArgumentType]
+            tools=assembly.tools or None,  # pyright: ignore[reportArgumentType]
         )
     elif assembly.greeting:
         context.add_message({"role": "user", "content": opening_of(assembly.greeting)})
@@ -285,11 +287,13 @@ def _gemini_live(stage: Stage, assembly: Assembly) -> FrameProcessor:
             "gemini_live needs a model: set GOOGLE_API_KEY, or TRUNKLINE_GEMINI_BASE_URL for another endpoint"
         )
     opening = opening_of(assembly.greeting)
-    wanted = make_link(assembly.gemini, assembly.call, assembly.agent, assembly.bot, opening=opening)
+    wanted = make_link(
+        assembly.gemini, assembly.call, assembly.agent, assembly.bot, tools=assembly.tools, opening=opening
+    )
     assert wanted is not None, f"{stage.name} is a stage of this pipeline"
     return GeminiLive(
         assembly.ringing.collect(assembly.call.call_id, wanted),
-        tools=assembly.bot.tools_for_call(),
+        tools=assembly.tools,
         opening=opening,
         tool_timeout_secs=assembly.agent.limits.tool_timeout_secs,
         scribe=assembly.scribe,

@@ -1,0 +1,134 @@
+"""One call of a tool, watched: its rules are kept, and what it is asked and answers becomes events of the call."""
+
+import asyncio
+import functools
+import inspect
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from loguru import logger
+from pipecat.services.llm_service import FunctionCallParams
+
+from config.agent import Limits
+from config.tools import ToolRules
+from pipelines.tool_failures import FailureKind, RefusalKind, ToolFailed, ToolRefused
+from pipelines.tools import CallResources, Tool, resources
+
+TOOL_GRACE_SECS = 2.0
+"""A tool is stopped here, and apologised for; only one that cannot be stopped is left to Pipecat, this much later."""
+
+_HIDDEN = "[secret]"
+NO_RULES = ToolRules()
+
+
+def watch(tool: Tool, rules: ToolRules, limits: Limits) -> Tool:
+    """Return a bot's or a built-in tool as a call has it: the same to the model, watched, and under `rules`."""
+    name = tool.__name__
+    if not inspect.iscoroutinefunction(tool):
+        raise TypeError(f"tool {name} must be an async function")
+    # Pipecat's `@tool_options(timeout_secs=...)`.
+    own_secs: float | None = getattr(tool, "_pipecat_timeout_secs", None)
+    limit_secs = rules.timeout_secs or own_secs or limits.tool_timeout_secs
+
+    @functools.wraps(tool)
+    async def watched(params: FunctionCallParams, **arguments: Any) -> None:
+        await attend(params, name, arguments, rules, limit_secs, lambda: tool(params, **arguments))
+
+    leave_to_pipecat(watched, limit_secs)
+    return watched
+
+
+def leave_to_pipecat(watched: Callable[..., Any], limit_secs: float) -> None:
+    """Pipecat only stops a tool, without an answer; it is left to what we cannot stop."""
+    setattr(watched, "_pipecat_timeout_secs", limit_secs + TOOL_GRACE_SECS)  # noqa: B010
+
+
+async def attend(
+    params: FunctionCallParams,
+    name: str,
+    arguments: Mapping[str, Any],
+    rules: ToolRules,
+    limit_secs: float,
+    work: Callable[[], Awaitable[None]],
+) -> None:
+    """Do `work`, which answers through `params.result_callback`, for at most `limit_secs`; never raises its errors."""
+    desk = resources(params)
+    started_ms = desk.scribe.now_ms
+    desk.scribe.tool_started()
+    desk.scribe.event("tool.called", name=name, arguments=hide(arguments, rules.secret))
+    answer = params.result_callback
+    answers: list[Any] = []
+
+    async def result_callback(result: Any, **options: Any) -> None:
+        answers.append(result)
+        took_ms = round(desk.scribe.now_ms - started_ms)
+        desk.scribe.event("tool.result", name=name, result=result, took_ms=took_ms)
+        desk.scribe.await_words()
+        await answer(result, **options)
+
+    params.result_callback = result_callback
+    try:
+        if not may_use(rules, desk):
+            raise ToolRefused(RefusalKind.NOT_FOR_THIS_CALL, f"The tool {name} is not there in this call.")
+        await _run_in_time(work(), limit_secs)
+        if not answers:
+            raise RuntimeError("it returned without calling params.result_callback")
+    except asyncio.CancelledError:
+        desk.scribe.event("tool.cancelled", name=name)
+        raise
+    except ToolRefused as refusal:
+        desk.scribe.event("tool.refused", name=name, why=refusal.kind.value, reason=refusal.reason)
+        desk.scribe.await_words()
+        told = {"refused": refusal.kind.value, "reason": refusal.reason}
+        await answer(told | ({"say": refusal.say} if refusal.say else {}))
+    except Exception as error:
+        # The model must get an answer whatever happens, or a BLOCKING call leaves the caller in silence.
+        failure = _failure_of(error, name)
+        desk.scribe.agent.note_error(f"{name}: {failure}")
+        desk.scribe.event("tool.failed", name=name, error=failure)
+        if not answers:
+            desk.scribe.await_words()
+            await answer(_told(error, name, desk))
+    finally:
+        desk.scribe.tool_ended()
+
+
+def may_use(rules: ToolRules, desk: CallResources) -> bool:
+    """Whether the call that `desk` belongs to has this tool."""
+    return rules.only.holds(desk.call.direction.value, {**desk.agent.variables, **desk.call.variables})
+
+
+def hide(arguments: Mapping[str, Any], secret: tuple[str, ...]) -> dict[str, Any]:
+    """Return the arguments as they may be written down."""
+    return {name: _HIDDEN if name in secret else value for name, value in arguments.items()}
+
+
+def _failure_of(error: Exception, name: str) -> str:
+    """What is written down of a failure. What a tool did not foresee is logged with its place."""
+    if isinstance(error, ToolFailed):
+        logger.bind(tool=name, kind=error.kind.value).warning("a tool failed")
+        return f"{error.kind}: {error.reason}"
+    logger.opt(exception=error).error("tool {} failed", name)
+    return f"{type(error).__name__}: {error}"
+
+
+def _told(error: Exception, name: str, desk: CallResources) -> dict[str, Any]:
+    """What the model is told of a failure."""
+    sorry = desk.agent.render(desk.agent.phrases.tool_failed, desk.call.variables)
+    told = {"error": f"The tool {name} failed.", "say": f'Apologise, in these words: "{sorry}"'}
+    if isinstance(error, ToolFailed):
+        told |= {"error": f"The tool {name} failed: {error.reason}", "kind": error.kind.value}
+    elif isinstance(error, TimeoutError):
+        told["kind"] = FailureKind.TIMEOUT.value
+    return told
+
+
+async def _run_in_time(work: Awaitable[None], limit_secs: float) -> None:
+    limit = asyncio.timeout(limit_secs)
+    try:
+        async with limit:
+            await work
+    except TimeoutError as error:
+        if not limit.expired():  # the tool's own, which says more
+            raise
+        raise TimeoutError(f"no result within {limit_secs:g} s") from error
