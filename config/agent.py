@@ -13,9 +13,10 @@ from config.identifier import Identifier
 from config.language_code import LanguageCode
 from config.listening import Listening, fill_in_listening, listening_faults
 from config.on_failure import DEFAULT_LADDER, Ladder, PipelineRung, SayRung
-from config.phrases import ANNOUNCEMENT, Phrases, Sentence, fill_in_phrases
+from config.phrases import Phrases, Sentence, fill_in_phrases
 from config.pipeline import PipelineDefinition
 from config.placeholders import fill_placeholders, placeholders
+from config.recording import Recording, consent_faults
 from config.telephone_number import PhoneNumber
 from config.tools import Tools
 from config.tools_checks import tool_faults
@@ -66,14 +67,6 @@ class Limits(_Section):
                 "ask first, hang up later: both count from the last word",
             )
         return self
-
-
-class Recording(_Section):
-    """Whether the call is kept as stereo audio, caller left, agent right."""
-
-    enabled: bool = Field(default=True, description="Keep the audio of the call.")
-    consent: Literal["off", "announce"] = Field(default="off", description="`announce`: tell the caller first.")
-    announcement: Sentence = Field(default=ANNOUNCEMENT, description="What `announce` says.")
 
 
 class AnalysisField(_Section):
@@ -148,6 +141,7 @@ class AgentConfig(BaseModel):
         faults += self._handoff_to_itself()
         faults += listening_faults(self.listening, self.language, self.pipeline)
         faults += self._faulty_tools()
+        faults += consent_faults(self.recording, self.pipeline)
         if faults:
             raise ValidationError.from_exception_data("AgentConfig", faults)
         return self
@@ -211,6 +205,7 @@ class AgentConfig(BaseModel):
         yield from self.listening.texts()
         yield ("recording", "announcement"), self.recording.announcement
         yield ("handoff", "greeting"), self.handoff.greeting
+        yield ("recording", "question"), self.recording.question
         for position, rung in enumerate(self.on_failure):
             if isinstance(rung, SayRung) and rung.say is not None:
                 yield ("on_failure", position, "say"), rung.say

@@ -22,6 +22,10 @@ ToolCheck = Callable[[AgentConfig], Iterable[Fault]]
 """Given an agent that is sound in itself, returns what is wrong with its tools."""
 
 
+class GuestSettings(BaseModel):
+    """What `KnownBots` has for a bot with a pipeline of its own: it takes no settings, and cannot ask anybody."""
+
+
 @dataclass(frozen=True, slots=True)
 class Checks:
     """What only the rest of the server knows.
@@ -88,7 +92,10 @@ def _bot_faults(agent: AgentConfig, checks: Checks) -> list[Fault]:
         cure = suggest(agent.bot, checks.known_bots, f"add bots/{agent.bot}.py, or choose one of")
         return [Fault(("bot",), f"there is no bot {agent.bot!r}", cure)]
     model = checks.known_bots[agent.bot]
-    if model is None:
+    if model is GuestSettings and agent.recording.asks:
+        what = f"is ask, and the bot {agent.bot!r} runs its own pipeline, in which nobody asks"
+        return [Fault(("recording", "consent"), what, "let the bot ask, and set recording.enabled to false")]
+    if model is None or model is GuestSettings:
         if agent.settings:
             return [Fault(("settings",), f"the bot {agent.bot!r} takes no settings", "remove this section")]
         return []

@@ -54,6 +54,16 @@ class Phrases(BaseModel):
 ANNOUNCEMENT = "This call may be recorded."
 """What `recording.announcement` is in English."""
 
+QUESTION = "May we record this call? Please say yes or press 1, or say no or press 2."
+"""What `recording.question` is in English."""
+
+_QUESTIONS: Mapping[str, str] = {
+    "de": "Dürfen wir dieses Gespräch aufzeichnen? Bitte sagen Sie Ja oder drücken Sie die 1, "
+    "oder sagen Sie Nein oder drücken Sie die 2.",
+    "es": "¿Podemos grabar esta llamada? Diga sí o pulse 1, o diga no o pulse 2.",
+    "fr": "Pouvons-nous enregistrer cet appel ? Dites oui ou appuyez sur 1, ou bien dites non ou appuyez sur 2.",
+}
+
 _ELSEWHERE: Mapping[str, tuple[str, Mapping[str, str]]] = {
     "de": (
         "Dieses Gespräch wird möglicherweise aufgezeichnet.",
@@ -121,7 +131,7 @@ _ELSEWHERE: Mapping[str, tuple[str, Mapping[str, str]]] = {
 """Language -> the recording's announcement, and every one of the phrases."""
 
 
-_ENGLISH = frozenset({ANNOUNCEMENT, *Phrases().model_dump().values()})
+_ENGLISH = frozenset({ANNOUNCEMENT, QUESTION, *Phrases().model_dump().values()})
 
 
 def primary_language(code: str) -> str:
@@ -141,6 +151,16 @@ def default_announcement(language: str) -> str:
     return known[0] if known else ANNOUNCEMENT
 
 
+def default_question(language: str) -> str:
+    """Return how an agent of that language (a BCP 47 code) asks whether the call may be recorded."""
+    return _QUESTIONS.get(primary_language(language), QUESTION)
+
+
+def is_default_question(text: str) -> bool:
+    """Whether this is how an agent of some language asks that has no question of its own."""
+    return text == QUESTION or text in _QUESTIONS.values()
+
+
 def spoken_language(language: str, *texts: str) -> str:
     """Return the language in which a synthesizer has to speak an agent's texts.
 
@@ -150,7 +170,7 @@ def spoken_language(language: str, *texts: str) -> str:
 
 
 def fill_in_phrases(values: object) -> object:
-    """Return an agent's unchecked fields with what its `phrases` and `recording.announcement` lack in its language.
+    """Return an agent's unchecked fields with what its `phrases` and `recording` lack in its language.
 
     What is of the wrong form stays as it is, for the check that follows to find.
     """
@@ -162,10 +182,11 @@ def fill_in_phrases(values: object) -> object:
     if known is None:
         return fields
     announcement, phrases = known
+    recording = {"announcement": announcement, "question": default_question(str(language))}
     return {
         **fields,
         "phrases": _below(fields.get("phrases", {}), phrases),
-        "recording": _below(fields.get("recording", {}), {"announcement": announcement}),
+        "recording": _below(fields.get("recording", {}), recording),
     }
 
 

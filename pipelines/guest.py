@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from starlette.websockets import WebSocketState
 
 from config.agent import AgentConfig
+from config.agent_file import GuestSettings
 from pipelines.live import LiveCall
 from pipelines.tools import Bot
 from telephony.media_stream import Start
@@ -29,13 +30,18 @@ class GuestBot:
     name: str
     run: Callable[[Any], Awaitable[None]]
 
+    @property
+    def settings(self) -> type[GuestSettings]:
+        """What the check of agents is told of a guest's settings: that there are none."""
+        return GuestSettings
+
 
 AnyBot = Bot | GuestBot
 
 
 def settings_of_bots(bots: Mapping[str, AnyBot]) -> dict[str, type[BaseModel] | None]:
     """Return each bot's settings model by name, as the check of agents wants it."""
-    return {name: None if isinstance(bot, GuestBot) else bot.settings for name, bot in bots.items()}
+    return {name: bot.settings for name, bot in bots.items()}
 
 
 _left_behind: set[asyncio.Task[None]] = set()

@@ -89,7 +89,7 @@ class _CallRun:
         self._scribe = Scribe(voice.line, log, agent.name)
         voice.line.listeners.append(self._scribe)
         self._recording = None
-        if agent.recording.enabled:
+        if agent.recording.enabled and not agent.recording.asks:
             self._recording = RecordingWriter(services.recordings_dir, call.call_id, voice.line.caller_hz)
             log.recording(RecordingStatus.RECORDING)
         self._assembly = self._plan(agent, voice)

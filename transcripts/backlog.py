@@ -18,7 +18,17 @@ from pydantic import TypeAdapter, ValidationError
 
 from storage.engine import dump_json
 from telemetry import metrics
-from transcripts.entries import Entry, EventEntry, FinishEntry, HandOverEntry, NextStepEntry, RecordingEntry, TurnEntry
+from transcripts.entries import (
+    ConsentEntry,
+    Entry,
+    EventEntry,
+    FinishEntry,
+    ForgetWordsEntry,
+    HandOverEntry,
+    NextStepEntry,
+    RecordingEntry,
+    TurnEntry,
+)
 from transcripts.store import CallStore
 from transcripts.writing import write_entries
 
@@ -30,6 +40,8 @@ _KINDS: dict[str, TypeAdapter[Entry]] = {
     "next_step": TypeAdapter(NextStepEntry),
     "finish": TypeAdapter(FinishEntry),
     "hand_over": TypeAdapter(HandOverEntry),
+    "consent": TypeAdapter(ConsentEntry),
+    "forget_words": TypeAdapter(ForgetWordsEntry),
 }
 _KIND_OF: dict[type[Entry], str] = {
     TurnEntry: "turn",
@@ -38,6 +50,8 @@ _KIND_OF: dict[type[Entry], str] = {
     NextStepEntry: "next_step",
     FinishEntry: "finish",
     HandOverEntry: "hand_over",
+    ConsentEntry: "consent",
+    ForgetWordsEntry: "forget_words",
 }
 
 
@@ -118,6 +132,9 @@ class Backlog:
                 entry = replace(entry, position=entry.position + places[entry.call_id].position)
             elif not each.is_placed and isinstance(entry, EventEntry):
                 entry = replace(entry, seq=entry.seq + places[entry.call_id].seq)
+            elif not each.is_placed and isinstance(entry, ForgetWordsEntry):
+                place = places[entry.call_id]
+                entry = replace(entry, position=entry.position + place.position, seq=entry.seq + place.seq)
             placed.append(WaitingEntry(entry, is_placed=True))
         return placed
 

@@ -65,6 +65,39 @@ class RecordingStatus(StrEnum):
     FAILED = "failed"
 
 
+class ConsentAnswer(StrEnum):
+    """What the other side said to being recorded; `none`: nothing, or it was only told."""
+
+    YES = "yes"
+    NO = "no"
+    NONE = "none"
+    WITHDRAWN = "withdrawn"
+
+
+class ConsentGivenBy(StrEnum):
+    """By what an answer came; `announcement`: no answer was asked for."""
+
+    VOICE = "voice"
+    KEY = "key"
+    ANNOUNCEMENT = "announcement"
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """One record of consent. `wording` is what was asked or told, word for word, in `language` (BCP 47).
+
+    `number` is that of the person on the other side, E.164, None in a browser; `given_by` is None for no answer.
+    """
+
+    agent_name: str
+    number: str | None
+    wording: str
+    language: str
+    answer: ConsentAnswer
+    given_by: ConsentGivenBy | None
+    at: datetime  # aware
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """One call, as known before anyone spoke. Numbers are E.164; a browser has neither numbers nor a `call_sid`.

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from transcripts.call import CallEvent, EndReason, RecordingStatus, Turn
+from transcripts.call import CallEvent, Consent, EndReason, RecordingStatus, Turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,4 +58,30 @@ class HandOverEntry:
     call_id: str
 
 
-Entry = TurnEntry | EventEntry | RecordingEntry | NextStepEntry | FinishEntry | HandOverEntry
+@dataclass(frozen=True, slots=True)
+class ConsentEntry:
+    """What the other side said to being recorded."""
+
+    call_id: str
+    consent: Consent
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetWordsEntry:
+    """Consent was withdrawn: the words go of all turns before `position` and all events before `seq`."""
+
+    call_id: str
+    position: int
+    seq: int
+
+
+Entry = (
+    TurnEntry
+    | EventEntry
+    | RecordingEntry
+    | NextStepEntry
+    | FinishEntry
+    | HandOverEntry
+    | ConsentEntry
+    | ForgetWordsEntry
+)

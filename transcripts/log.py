@@ -8,6 +8,7 @@ import asyncio
 import random
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
@@ -17,17 +18,20 @@ from loguru import logger
 from storage import errors as storage_errors
 from telemetry import metrics
 from transcripts.backlog import Backlog, WaitingEntry
-from transcripts.call import CallEvent, EndReason, RecordingStatus, Turn
+from transcripts.call import CallEvent, Consent, EndReason, RecordingStatus, Turn
 from transcripts.entries import (
+    ConsentEntry,
     Entry,
     EventEntry,
     FinishEntry,
+    ForgetWordsEntry,
     HandOverEntry,
     NextStepEntry,
     RecordingEntry,
     TurnEntry,
 )
 from transcripts.store import CallStore, Place
+from transcripts.wordless import without_words
 from transcripts.writing import write_entries
 
 _GATHER_SECS = 0.2
@@ -79,6 +83,19 @@ class CallLog:
         """Tell what became of the recording, or that it runs. The first `complete` or `failed` stands."""
         entry = RecordingEntry(self.call_id, status, error)
         self._writer.enqueue(self, lambda _place: entry)
+
+    def consent(self, consent: Consent) -> None:
+        """Write what the other side said to being recorded."""
+        entry = ConsentEntry(self.call_id, consent)
+        self._writer.enqueue(self, lambda _place: entry)
+
+    def forget_words(self) -> None:
+        """Take back every word that was told so far: turns go, events stay without what was said."""
+        position, seq = self._turn_count, len(self._events)
+        self._events = [replace(event, data=without_words(event.data, event.kind)) for event in self._events]
+        self._writer.enqueue(
+            self, lambda place: ForgetWordsEntry(self.call_id, place.position + position, place.seq + seq)
+        )
 
     def next_step(self, step: dict[str, Any]) -> None:
         """Tell what Twilio shall do once the media stream has closed, as `telephony.next_step` writes it in JSON.

@@ -7,7 +7,15 @@ from typing import Any
 from sqlmodel import JSON, CheckConstraint, Field, ForeignKey, Index, UniqueConstraint
 
 from storage.rows import Row
-from transcripts.call import CallStatus, Direction, EndReason, RecordingStatus, Speaker
+from transcripts.call import (
+    CallStatus,
+    ConsentAnswer,
+    ConsentGivenBy,
+    Direction,
+    EndReason,
+    RecordingStatus,
+    Speaker,
+)
 from transcripts.transfer import TransferStatus
 
 
@@ -137,3 +145,25 @@ class RecordRow(Row, table=True):
         default=None, index=True, sa_column_args=[ForeignKey("calls.call_id", ondelete="SET NULL")]
     )
     created_at: datetime
+
+
+class ConsentRow(Row, table=True):
+    """What was asked or told of a recording, and what the answer was. It is erased with its call."""
+
+    __tablename__ = "consents"  # pyright: ignore[reportAssignmentType]
+    __table_args__ = (
+        UniqueConstraint("call_id", "answer", "at"),
+        _one_of("answer", ConsentAnswer),
+        _one_of("given_by", ConsentGivenBy),
+        Index(None, "number"),
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    call_id: str = Field(sa_column_args=[ForeignKey("calls.call_id", ondelete="CASCADE")])
+    agent_name: str
+    number: str | None = None
+    wording: str
+    language: str
+    answer: str
+    given_by: str | None = None
+    at: datetime

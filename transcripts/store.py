@@ -11,16 +11,21 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from storage.engine import Database
 from storage.rows import insert_new, insert_or_ignore
 from transcripts.call import NEXT, Call, CallEvent, CallStatus, EndReason, RecordingStatus, Turn
+from transcripts.consents import add_consent, forget_words
 from transcripts.entries import (
+    ConsentEntry,
     Entry,
     EventEntry,
     FinishEntry,
+    ForgetWordsEntry,
     HandOverEntry,
     NextStepEntry,
     RecordingEntry,
     TurnEntry,
 )
 from transcripts.models import CallEventRow, CallRow, TurnRow
+
+_OtherEntry = RecordingEntry | NextStepEntry | FinishEntry | HandOverEntry | ConsentEntry | ForgetWordsEntry
 
 
 class CallIdTaken(Exception):
@@ -155,7 +160,7 @@ class CallStore:
         """Write any entries of any calls in one transaction: all or none. Safe to repeat."""
         turns: list[dict[str, Any]] = []
         events: list[dict[str, Any]] = []
-        ends: list[RecordingEntry | NextStepEntry | FinishEntry | HandOverEntry] = []
+        ends: list[_OtherEntry] = []
         for entry in entries:
             match entry:
                 case TurnEntry():
@@ -177,6 +182,10 @@ class CallStore:
                         await _set_recording(session, entry)
                     case HandOverEntry():
                         await _hand_over(session, entry.call_id)
+                    case ConsentEntry():
+                        await add_consent(session, entry)
+                    case ForgetWordsEntry():
+                        await forget_words(session, entry)
 
     async def append_event(self, call_id: str, event: CallEvent) -> None:
         """Add an event to a call whose log no process holds (any more); any number of processes may do so at once."""

@@ -98,7 +98,10 @@ def test_a_good_file() -> None:
             "bot: receptionist\nlanguage: English!",
             "language: must be a language code (got 'English!'); write it like en-US",
         ),
-        ("bot: receptionist\nrecording: {consent: of}", "recording.consent: must be 'off' or 'announce' (got 'of')"),
+        (
+            "bot: receptionist\nrecording: {consent: of}",
+            "recording.consent: must be 'off', 'announce' or 'ask' (got 'of')",
+        ),
         ("bot: receptionist\nrecording: {enabled: maybe}", "recording.enabled: must be true or false (got 'maybe')"),
         ("bot: receptionist\nwebhook: example.com", "webhook: must be a whole URL such as https://example.com/calls"),
         (

@@ -7,13 +7,14 @@ import pytest
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from config.agent import AgentConfig, Analysis, AnalysisField, Limits, Phrases, Recording
+from config.agent import AgentConfig, Analysis, AnalysisField, Limits, Phrases
 from config.agent_file import Checks, parse_agent
 from config.digits import DigitField, Digits
 from config.handoff import Handoff
 from config.listening import Ambient, Idle, Listening
 from config.on_failure import DEFAULT_LADDER, RUNGS, MessageLimits
 from config.pipeline import STAGES, GeminiCompression, GeminiConnection, GeminiVad
+from config.recording import Recording, WithoutConsent
 from config.transfers import Target, Transfer
 
 TEXT = (Path(__file__).parents[3] / "docs" / "agents.md").read_text(encoding="utf-8")
@@ -26,6 +27,7 @@ HEADINGS = {
     Ambient: "`ambient`",
     Recording: "`recording`",
     Handoff: "`handoff`",
+    WithoutConsent: "`without_consent`",
     Analysis: "`analysis`",
     AnalysisField: "`analysis`",
     GeminiVad: "`gemini_live`",

@@ -108,3 +108,24 @@ def test_transfers_up_down_and_up(database_url: str) -> None:
         assert db.run("SELECT call_id FROM calls") == [("c1",)]
         with pytest.raises(Exception, match="transfers"):
             db.run("SELECT * FROM transfers")
+
+
+def test_consents_up_down_and_up(database_url: str) -> None:
+    db = Schema(database_url)
+    db.move("0004")
+    db.run(_OPEN_CALL, call_id="c0")
+    consent = (
+        "INSERT INTO consents (call_id, agent_name, wording, language, answer, given_by, at) "
+        "VALUES ('c0', 'front-desk', 'May we?', 'en-US', :answer, :by, '2026-03-01 09:00:00')"
+    )
+    for _ in range(2):
+        for answer, by in (("yes", "voice"), ("no", "key"), ("none", None), ("withdrawn", "voice")):
+            db.run(consent, answer=answer, by=by)
+        for answer, by in (("maybe", "voice"), ("yes", "letter"), ("yes", "voice")):
+            with pytest.raises(Exception, match=r"(?i)check|unique"):
+                db.run(consent, answer=answer, by=by)
+        db.move("-1")
+        assert db.run("SELECT call_id FROM calls") == [("c0",)]
+        with pytest.raises(Exception, match="consents"):
+            db.run("SELECT * FROM consents")
+        db.move("0004")

@@ -1,0 +1,63 @@
+"""Records of consent in the database, and the words that go when one is withdrawn."""
+
+from sqlmodel import col, delete, select, update
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from storage.engine import Database
+from storage.rows import insert_new
+from transcripts.call import Consent, ConsentAnswer, ConsentGivenBy
+from transcripts.entries import ConsentEntry, ForgetWordsEntry
+from transcripts.models import CallEventRow, ConsentRow, TurnRow
+from transcripts.wordless import without_words
+
+
+class Consents:
+    """What was asked and answered, to be shown. Every method may raise `storage.errors.DatabaseAway`."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    async def of_call(self, call_id: str) -> list[Consent]:
+        """List a call's records in the order in which they were made."""
+        return await self._list(col(ConsentRow.call_id) == call_id)
+
+    async def of_number(self, number: str) -> list[Consent]:
+        """List the records of everybody at that number (E.164), oldest first."""
+        return await self._list(col(ConsentRow.number) == number)
+
+    async def _list(self, condition: object) -> list[Consent]:
+        query = select(ConsentRow).where(condition).order_by(col(ConsentRow.at), col(ConsentRow.id))  # pyright: ignore[reportArgumentType]
+        async with self._db.reader() as session:
+            return [_to_consent(row) for row in (await session.exec(query)).all()]
+
+
+async def add_consent(session: AsyncSession, entry: ConsentEntry) -> None:
+    """Write a record; the same one written twice is there once."""
+    consent = entry.consent
+    fields = {
+        "call_id": entry.call_id,
+        "agent_name": consent.agent_name,
+        "number": consent.number,
+        "wording": consent.wording,
+        "language": consent.language,
+        "answer": consent.answer.value,
+        "given_by": None if consent.given_by is None else consent.given_by.value,
+        "at": consent.at,
+    }
+    await insert_new(session, ConsentRow, [fields])
+
+
+async def forget_words(session: AsyncSession, entry: ForgetWordsEntry) -> None:
+    """Remove the turns of a call up to a place, and from its events what was said; twice is as good as once."""
+    of_call = col(TurnRow.call_id) == entry.call_id
+    await session.exec(delete(TurnRow).where(of_call, col(TurnRow.position) < entry.position))
+    earlier = (col(CallEventRow.call_id) == entry.call_id, col(CallEventRow.seq) < entry.seq)
+    for event in (await session.exec(select(CallEventRow).where(*earlier))).all():
+        left = without_words(event.data, event.kind)
+        if left != event.data:
+            await session.exec(update(CallEventRow).where(col(CallEventRow.id) == event.id).values(data=left))
+
+
+def _to_consent(row: ConsentRow) -> Consent:
+    given_by = None if row.given_by is None else ConsentGivenBy(row.given_by)
+    return Consent(row.agent_name, row.number, row.wording, row.language, ConsentAnswer(row.answer), given_by, row.at)
