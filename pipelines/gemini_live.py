@@ -72,6 +72,8 @@ class GeminiLive(GeminiLiveLLMService):
     ) -> None:
         """Take the link, the tools, what the model is asked for first (empty: it listens), and whom to tell."""
         self.model_link = link
+        self.send_voice: Callable[[Audio], None] = link.send_audio
+        """Where the caller's voice goes: to the model, or to who keeps some of it back."""
         self.passes_audio_on = True
         """Whether the caller's audio goes on through the pipeline, for a stage that reads it behind the model."""
         self.tells_text = True
@@ -79,13 +81,11 @@ class GeminiLive(GeminiLiveLLMService):
         self._scribe = scribe
         self._on_failed = on_failed
         self._owed = OwedAnswer(asked=opening)
-        self._is_generated = False
-        self._has_spoken = False
+        self._is_generated = self._has_spoken = False
         self._told = ToldTurns(scribe)
         self._lost_ms = 0.0
         self._is_told = True
-        self._is_recovering = False
-        self._is_slow = self._is_hushed = False
+        self._is_recovering = self._is_slow = self._is_hushed = False
         self._pace = ModelPace()
         self._pieces = VoicePieces(self._push_voice, self._push_words)
         self._tool_functions = tools
@@ -134,7 +134,7 @@ class GeminiLive(GeminiLiveLLMService):
     def hear(self, pcm: bytes, rate_hz: int, until_ms: float) -> None:
         """Take voice of the caller (PCM16 mono), whose last sample was spoken at `until_ms` of call time."""
         if not self._audio_input_paused and self._ready_for_realtime_input and not self._cancelling:
-            self.model_link.send_audio(Audio(pcm, rate_hz, until_ms))
+            self.send_voice(Audio(pcm, rate_hz, until_ms))
 
     async def queue_frame(
         self,

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from google.genai.types import (
+    ActivityHandling,
     AudioTranscriptionConfig,
     AutomaticActivityDetection,
     ContextWindowCompressionConfig,
@@ -60,12 +61,14 @@ class LiveSetup:
         language: BCP 47 code.
         instructions: What the model is told about who it is and what to do.
         tools: Function declarations in the protocol's own form.
+        may_interrupt: Whether a caller who speaks makes the model break off.
     """
 
     settings: GeminiLiveSettings
     language: str
     instructions: str
     tools: Sequence[dict[str, Any]] = ()
+    may_interrupt: bool = True
 
     def with_model(self, model: str, tools: Sequence[dict[str, Any]]) -> "LiveSetup":
         """Return the same for another model, with the tools as that one wants them declared."""
@@ -84,7 +87,6 @@ class LiveSetup:
             compression = ContextWindowCompressionConfig(
                 sliding_window=SlidingWindow(), trigger_tokens=settings.compression.trigger_tokens
             )
-        detection = _detection(settings.vad)
         return LiveConnectConfig(
             generation_config=GenerationConfig(
                 temperature=settings.temperature,
@@ -102,7 +104,7 @@ class LiveSetup:
             output_audio_transcription=AudioTranscriptionConfig(),
             session_resumption=SessionResumptionConfig(handle=handle),
             context_window_compression=compression,
-            realtime_input_config=RealtimeInputConfig(automatic_activity_detection=detection) if detection else None,
+            realtime_input_config=_listening(settings.vad, may_interrupt=self.may_interrupt),
             history_config=HistoryConfig(initial_history_in_client_content=True) if has_history else None,
         )
 
@@ -132,6 +134,16 @@ def declare_tools(tools: Sequence[Any], model: str) -> list[dict[str, Any]]:
             elif must_say_blocking:
                 function["behavior"] = "BLOCKING"
     return declared
+
+
+def _listening(vad: GeminiVad, *, may_interrupt: bool) -> RealtimeInputConfig | None:
+    """How the model listens; None leaves all of it to Google."""
+    detection = _detection(vad)
+    if detection is None and may_interrupt:
+        return None
+    # Source: https://ai.google.dev/api/live#activityhandling
+    handling = None if may_interrupt else ActivityHandling.NO_INTERRUPTION
+    return RealtimeInputConfig(automatic_activity_detection=detection, activity_handling=handling)
 
 
 def _detection(vad: GeminiVad) -> AutomaticActivityDetection | None:

@@ -31,7 +31,8 @@ def make_link(
         return None
     settings = GeminiLiveSettings.model_validate(stage.settings)
     declared = tuple(declare_tools(tools, settings.model))
-    setup = LiveSetup(settings, agent.language, instructions_of(agent, call, bot.hints), declared)
+    may_interrupt = agent.listening.interrupting.may_interrupt
+    setup = LiveSetup(settings, agent.language, instructions_of(agent, call, bot.hints), declared, may_interrupt)
     return ModelLink(client, setup, begins_with_content=bool(opening))
 
 

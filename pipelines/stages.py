@@ -14,7 +14,7 @@ from pipecat.processors.frame_processor import FrameProcessor
 from pipecat.services.llm_service import LLMService
 from pipecat.services.tts_service import TTSService
 from pipecat.transports.base_transport import BaseTransport
-from pipecat.turns.user_start import TranscriptionUserTurnStartStrategy, VADUserTurnStartStrategy
+from pipecat.turns.user_start import VADUserTurnStartStrategy
 from pipecat.turns.user_stop import SpeechTimeoutUserTurnStopStrategy
 from pipecat.turns.user_turn_strategies import UserTurnStrategies
 
@@ -23,6 +23,7 @@ from config.pipeline import SileroVad, Stage, TransportInput, TransportOutput
 from pipelines.announcer import Announcer
 from pipelines.caller_words import CallerWords
 from pipelines.gemini_live import GeminiLive
+from pipelines.interruptions import GreetingGuard, KeptBack, cascade_strategies
 from pipelines.line import CallLine
 from pipelines.line_taps import AgentTap
 from pipelines.model_failures import ModelFailure
@@ -147,6 +148,7 @@ def assemble(assembly: Assembly) -> Assembly:
     if assembly.aggregators is not None:
         assembly.processors.append(assembly.aggregators.assistant())
     _shorten_ways([stage.name for stage in stages], assembly)
+    _keep_back(assembly)
     return assembly
 
 
@@ -194,6 +196,18 @@ def _pass_the_pipeline(assembly: Assembly, voice: VoiceActivity | None, model: G
     source.pieces.quiet_after_ms = max(source.pieces.quiet_after_ms, patience_ms + _ANSWERING_MS)
 
 
+def _keep_back(assembly: Assembly) -> None:
+    """Put a gate before the model's ears, when the agent is not to be interrupted by everything."""
+    model, listening = assembly.model, assembly.agent.listening
+    voice = next((one for one in assembly.processors if isinstance(one, VoiceActivity)), None)
+    if model is not None and voice is not None and listening.has_gate:
+        guard = None
+        if listening.protect_greeting and not assembly.goes_on:
+            guard = GreetingGuard(assembly.scribe, has_greeting=bool(assembly.greeting))
+        kept = KeptBack(listening.interrupting.min_ms, assembly.scribe, voice, guard, model.model_link.send_audio)
+        model.send_voice = kept.take
+
+
 def _transport_input(stage: Stage, assembly: Assembly) -> None:
     source = assembly.transport.input()
     if isinstance(source, PhoneInput):
@@ -230,13 +244,16 @@ def _user_turns(_stage: Stage, assembly: Assembly) -> None:
     elif assembly.greeting:
         context.add_message({"role": "user", "content": opening_of(assembly.greeting)})
     # The model's own ears decide when it is interrupted: two referees would cut it off twice.
-    start: list[Any] = [VADUserTurnStartStrategy(enable_interruptions=not realtime)]
+    start: list[Any] = [VADUserTurnStartStrategy(enable_interruptions=False)]
+    muted: list[Any] = []
     if not realtime:
-        start.append(TranscriptionUserTurnStartStrategy())
+        start, muted = cascade_strategies(assembly.agent.listening, has_greeting=bool(assembly.greeting))
     stop = _TurnStop(user_speech_timeout=0.0 if realtime else 0.4, wait_for_transcript=not realtime)
     assembly.aggregators = LLMContextAggregatorPair(
         context,
-        user_params=LLMUserAggregatorParams(user_turn_strategies=UserTurnStrategies(start=start, stop=[stop])),
+        user_params=LLMUserAggregatorParams(
+            user_turn_strategies=UserTurnStrategies(start=start, stop=[stop]), user_mute_strategies=muted
+        ),
         realtime_service_mode=realtime,
     )
     words = CallerWords(assembly.scribe, keys_as_text_input=realtime)

@@ -22,7 +22,7 @@ from pipelines.line import heard_until_ms
 from pipelines.scribe import Scribe
 from pipelines.voice_ears import Ear
 from pipelines.voice_model import shared_voice_model
-from pipelines.voice_state import VoiceSettings
+from pipelines.voice_state import SpeechState, VoiceSettings
 
 _IDLE_SECS = 1.0
 """Speech ends when no audio comes for so long: a muted microphone sends none."""
@@ -70,6 +70,16 @@ class VoiceActivity(FrameProcessor):
         if self._ear is not None:
             self._heard_at, self._heard_ms = time.monotonic(), until_ms
             self._ear.hear(pcm, until_ms)
+
+    @property
+    def is_voiced(self) -> bool:
+        """Whether a voice was in what was judged last, and speech has begun."""
+        return self._ear is not None and self._ear.judge.state is SpeechState.SPEAKING
+
+    @property
+    def start_secs(self) -> float:
+        """Voice that begins speech."""
+        return self._settings.start_secs
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         """Pass everything on, then hear it."""

@@ -1,0 +1,114 @@
+"""How an agent listens, on live calls: what interrupts it and what does not, and that no word of a sentence is lost."""
+
+import asyncio
+from typing import Any
+
+from simulators.clips import CLIP_RATE_HZ, caller_clips, caller_samples
+from simulators.simulated_call import SimulatedCall
+
+SUNDAY, WHICH_DAY = "I am sorry, on Sunday we are closed.", "Of course. Which day and time would suit you?"
+GREETING = "Good morning, Blue Door Dental. How can I help?"
+WAIT_BOOK = caller_clips()["wait-book"].text
+
+
+async def murmur(call: SimulatedCall) -> tuple[int, int]:
+    """An "mm-hm": 420 ms of a voice, which the detector of voice takes for speech."""
+    voice = await asyncio.to_thread(caller_samples, "hello")
+    return await call.say(voice[: CLIP_RATE_HZ * 420 // 1000], CLIP_RATE_HZ)
+
+
+def agent(number: int, **changes: Any) -> dict[str, Any]:
+    """A front desk of its own, whose model can be told from the others by its instructions."""
+    return {"numbers": [f"+1555123020{number}"], "greeting": "", "instructions": f"You are agent {number}.", **changes}
+
+
+def model_of(house: Any, number: int) -> Any:
+    told = f"You are agent {number}."
+    [found] = [one for one in house.gemini.conversations if told in str(one.setup["systemInstruction"])]
+    return found
+
+
+async def texts(house: Any, call: SimulatedCall) -> list[str]:
+    return [turn.text for turn in await house.turns(call)]
+
+
+async def hang_up(house: Any, call: SimulatedCall) -> None:
+    await call.hang_up()
+    await call.ended()
+    await house.ended_row(call)
+
+
+async def what_interrupts_a_hard_listener_is_a_sentence(house: Any) -> None:
+    call = await house.dial_quietly(to="+15551230201")
+    await house.say(call, "ask-opening-hours")
+    await call.wait_heard()
+    await call.silence(0.3)
+    await murmur(call)
+    await call.silence(0.9)
+    assert not call.clears, "a murmur stopped the agent"
+    from_ms, _ = await house.say(call, "wait-book")
+    [clear] = call.clears
+    assert 600 < clear.at_ms - from_ms < 1600
+    await call.wait_heard()
+    await hang_up(house, call)
+    heard = [one.clip for one in model_of(house, 1).heard]
+    assert heard == ["ask-opening-hours", "wait-book"], "heard whole, and no murmur"
+    assert WAIT_BOOK in await texts(house, call)
+    assert [event.data["passed_on"] for event in await house.events(call, "caller.kept_back")] == [False]
+
+
+async def the_same_murmur_stops_a_normal_listener(house: Any) -> None:
+    call = await house.dial_quietly(to="+15551230202")
+    await house.say(call, "ask-opening-hours")
+    await call.wait_heard()
+    await call.silence(0.3)
+    await murmur(call)
+    await call.silence(0.6)
+    assert len(call.clears) == 1
+    await hang_up(house, call)
+
+
+async def one_that_is_never_interrupted_says_all_and_then_answers(house: Any) -> None:
+    call = await house.dial_quietly(to="+15551230203")
+    await house.say(call, "ask-sunday")
+    await call.wait_heard()
+    await house.say(call, "wait-book")
+    await call.wait_heard(min_ms=1000)
+    await hang_up(house, call)
+    assert model_of(house, 3).setup["realtimeInputConfig"] == {"activityHandling": "NO_INTERRUPTION"}
+    assert not call.clears
+    first, second = [turn.text for turn in await house.turns(call) if turn.speaker == "agent"]
+    assert first == SUNDAY
+    assert WHICH_DAY.startswith(second)
+
+
+async def a_protected_greeting_is_heard_out_and_then_answered_for(house: Any) -> None:
+    call = await house.dial(to="+15551230204")
+    await call.wait_heard()
+    await house.say(call, "wait-book")
+    await call.wait_heard(min_ms=1000)
+    assert not call.clears
+    # From then on it is interrupted as any other.
+    await house.say(call, "stop")
+    await call.silence(0.3)
+    assert len(call.clears) == 1
+    await hang_up(house, call)
+    found = await texts(house, call)
+    assert found[0] == GREETING
+    assert WAIT_BOOK in found
+    assert any(text and WHICH_DAY.startswith(text) for text in found)
+
+
+async def test_what_interrupts_whom(make_house: Any) -> None:
+    agents = {
+        "one": agent(1, listening={"interruptions": "hard"}),
+        "two": agent(2),
+        "three": agent(3, listening={"interruptions": "never"}),
+        "four": agent(4, listening={"protect_greeting": True}, greeting=GREETING),
+    }
+    house = await make_house(agents=agents)
+    async with asyncio.TaskGroup() as calls:
+        calls.create_task(what_interrupts_a_hard_listener_is_a_sentence(house))
+        calls.create_task(the_same_murmur_stops_a_normal_listener(house))
+        calls.create_task(one_that_is_never_interrupted_says_all_and_then_answers(house))
+        calls.create_task(a_protected_greeting_is_heard_out_and_then_answered_for(house))
