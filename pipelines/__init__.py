@@ -1,7 +1,19 @@
 """The bot author's whole vocabulary: `from pipelines import Bot, end_call, resources`."""
 
 from pipelines.guest import AnyBot, GuestBot
+from pipelines.recording_tools import pause_recording, resume_recording, stop_recording
 from pipelines.tools import Bot, CallResources, end_call, resources
 from transcripts.call import Call
 
-__all__ = ["AnyBot", "Bot", "Call", "CallResources", "GuestBot", "end_call", "resources"]
+__all__ = [
+    "AnyBot",
+    "Bot",
+    "Call",
+    "CallResources",
+    "GuestBot",
+    "end_call",
+    "pause_recording",
+    "resume_recording",
+    "stop_recording",
+    "resources",
+]

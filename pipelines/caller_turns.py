@@ -158,6 +158,13 @@ class CallerTurns:
                 self._forget(utterance)
         return None
 
+    def let_go(self) -> list[Turn]:
+        """Return what is over, as far as its words are known, and forget it; what is still being said stays."""
+        over = [one for one in (self._earlier, self._current) if one is not None and one.stop_ms is not None]
+        for utterance in over:
+            self._forget(utterance)
+        return [utterance.as_turn(utterance.last_text_ms) for utterance in over if utterance.texts]
+
     def _owner_of_words(self, now_ms: float) -> _Utterance:
         current = self._current
         if self._earlier is not None and (

@@ -10,6 +10,7 @@ from loguru import logger
 
 from config.agent import AgentConfig
 from config.pipeline import PipelineDefinition
+from pipelines.call_recording import CallRecording
 from pipelines.conductor import Conductor
 from pipelines.failure_step import failure_step
 from pipelines.housekeeping import take_apart
@@ -27,9 +28,8 @@ from pipelines.tools import Bot, CallResources
 from pipelines.transports import CallTransport
 from pipelines.waiting import Waiting
 from telephony.next_step import NextStep
-from transcripts.call import Call, EndReason, RecordingStatus
+from transcripts.call import Call, EndReason
 from transcripts.log import CallLog
-from transcripts.recordings import RecordingResult, RecordingWriter
 from transcripts.records import Records
 
 
@@ -88,10 +88,7 @@ class _CallRun:
         self._log, self._services = log, services
         self._scribe = Scribe(voice.line, log, agent.name)
         voice.line.listeners.append(self._scribe)
-        self._recording = None
-        if agent.recording.enabled and not agent.recording.asks:
-            self._recording = RecordingWriter(services.recordings_dir, call.call_id, voice.line.caller_hz)
-            log.recording(RecordingStatus.RECORDING)
+        self._recording = CallRecording(agent.recording, services.recordings_dir, call.call_id, self._scribe)
         self._assembly = self._plan(agent, voice)
         self._conductor = Conductor(
             agent.limits, self._assembly.phrases, self._scribe, say=self._say, announce=self._announce
@@ -116,6 +113,7 @@ class _CallRun:
             settings = self._bot.settings.model_validate(self._agent.settings) if self._bot.settings else None
             records = self._services.records_of(self._agent.name)
             desk = CallResources(self._call, self._agent, settings, records, scribe, conductor)
+            desk.recording = self._recording
             await self._run_pipelines(desk)
         except CannotBuildPipeline as error:
             logger.error("agent {}: {}", self._agent.name, error)
@@ -241,9 +239,7 @@ class _CallRun:
         # The call was over then; winding up takes a moment that belongs neither to its turns nor to its recording.
         ended_ms = scribe.now_ms if conductor.ended_ms is None else conductor.ended_ms
         scribe.close(ended_ms)
-        result: RecordingResult | None = None
-        if self._recording is not None:
-            result = await self._recording.close(ended_ms)
+        result = await self._recording.close(ended_ms)
         scribe.event("call.ended", at_ms=ended_ms, reason=reason.value, detail=self._detail)
         self._log.finish(
             reason,

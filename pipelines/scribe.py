@@ -5,10 +5,12 @@ from dataclasses import dataclass, field
 
 from pipelines.agent_turns import AgentTurns
 from pipelines.caller_turns import CallerTurns
+from pipelines.discretion import Discretion
 from pipelines.line import CallLine
 from telemetry import metrics
 from transcripts.call import Turn
 from transcripts.log import CallLog
+from transcripts.wordless import without_words
 
 _WHOLE_AFTER_MS = 500.0
 """Gaps within an utterance are shorter than this, unless the model falters."""
@@ -28,6 +30,7 @@ class Scribe:
     """Writes down one call. Implements `LineListener`; the pipeline's processors tell it the rest.
 
     Attributes:
+        discretion: What of it all may be stored.
         last_caller_ms: When the caller was last heard speaking or pressed a key.
         caller_began_ms: When the caller last began to speak.
         agent_began_ms: When the agent's latest utterance began to be heard.
@@ -46,6 +49,7 @@ class Scribe:
     agent_name: str
     agent: AgentTurns = field(default_factory=AgentTurns)
     caller: CallerTurns = field(default_factory=CallerTurns)
+    discretion: Discretion = field(default_factory=Discretion)
     last_caller_ms: float = 0.0
     caller_began_ms: float | None = None
     agent_began_ms: float | None = None
@@ -186,6 +190,7 @@ class Scribe:
     def caller_started(self, at_ms: float) -> None:
         """Voice activity begins."""
         self._write(self.caller.start(at_ms))
+        self.discretion.caller_started(at_ms)
         self.reply_due_ms = self._asked_ms = None
         self.caller_began_ms = at_ms
         self.last_caller_ms = max(self.last_caller_ms, at_ms)
@@ -194,6 +199,7 @@ class Scribe:
     def caller_stopped(self, at_ms: float) -> None:
         """Voice activity has ended at `at_ms`."""
         self.caller.stop(at_ms)
+        self.discretion.caller_stopped(at_ms)
         self._last_stop_ms = at_ms
         self.last_caller_ms = max(self.last_caller_ms, at_ms)
         self.event("caller.stopped", at_ms=at_ms)
@@ -211,18 +217,36 @@ class Scribe:
         if not self.tools_running:
             self.tool_since_ms = self.now_ms
         self.tools_running += 1
+        self.discretion.tool_started()
 
     def tool_ended(self) -> None:
         """A tool has ended."""
         self.tools_running -= 1
+        self.discretion.tool_ended()
 
     def await_words(self) -> None:
         """The model was asked to speak, or was given a result to speak of."""
         self._asked_ms = self.now_ms
 
     def event(self, kind: str, /, *, at_ms: float | None = None, **data: object) -> None:
-        """Add to the call's event list."""
-        self.log.event(kind, round(self.now_ms if at_ms is None else at_ms), **data)
+        """Add to the call's event list; without what was said, when that may not be stored."""
+        at_ms = self.now_ms if at_ms is None else at_ms
+        if self.discretion.hides(kind, at_ms):
+            data = without_words(data, kind)
+        self.log.event(kind, round(at_ms), **data)
+
+    def draw_line(self) -> None:
+        """What was said until now is written; words that come from now on belong to what follows."""
+        for turn in self.caller.let_go():
+            self._write(turn)
+
+    def begin_anew(self) -> None:
+        """The conversation proper begins: nothing of what was said before belongs to it, and nothing is owed for it."""
+        self.caller.let_go()
+        self._said.clear()
+        self._waiting.clear()
+        self.reply_due_ms = self._asked_ms = None
+        self.last_caller_ms = max(self.last_caller_ms, self.now_ms)
 
     def tick(self) -> None:
         """Write what has ended since; to be called about ten times a second."""
@@ -281,5 +305,6 @@ class Scribe:
         if turn is None:
             return
         self._said.append(turn)
-        if self.keeps_turns:
-            self.log.turn(turn)
+        shown = self.discretion.shown(turn)
+        if self.keeps_turns and shown is not None:
+            self.log.turn(shown)

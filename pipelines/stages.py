@@ -21,6 +21,7 @@ from pipecat.turns.user_turn_strategies import UserTurnStrategies
 from config.agent import AgentConfig, Phrases
 from config.pipeline import SileroVad, Stage, TransportInput, TransportOutput
 from pipelines.announcer import Announcer
+from pipelines.call_recording import CallRecording
 from pipelines.caller_words import CallerWords
 from pipelines.gemini_live import GeminiLive
 from pipelines.interruptions import GreetingGuard, KeptBack, cascade_strategies
@@ -30,7 +31,6 @@ from pipelines.model_failures import ModelFailure
 from pipelines.phone_input import PhoneInput
 from pipelines.phone_line import PhoneOutput
 from pipelines.phone_voice import PhoneVoice
-from pipelines.recorder import Recorder
 from pipelines.ringing import Ringing, make_link
 from pipelines.scribe import Scribe
 from pipelines.script import greeting_of, instructions_of, opening_of
@@ -39,7 +39,6 @@ from pipelines.steady_voice import SteadyVoice
 from pipelines.tools import Bot, Tool
 from pipelines.voice_activity import VoiceActivity, VoiceSettings
 from transcripts.call import Call, Speaker
-from transcripts.recordings import RecordingWriter
 
 
 class CannotBuildPipeline(Exception):
@@ -54,7 +53,7 @@ class Assembly:
         tools: What the model may use in this call.
         gemini: The process's Gemini client; None when neither key nor endpoint is set.
         ringing: Where the model may be connected already.
-        recording: Where the recording goes; None when this call is not recorded.
+        recording: What is kept of the call.
         on_model_failed: Told why, when the model is not to be had any more.
         goes_on: Another pipeline of the same call came before this one.
     """
@@ -69,7 +68,7 @@ class Assembly:
     gemini: Client | None
     ringing: Ringing
     sentences: Sentences
-    recording: RecordingWriter | None
+    recording: CallRecording
     on_model_failed: Callable[[ModelFailure], None]
     goes_on: bool = False
     processors: list[FrameProcessor] = field(default_factory=list[FrameProcessor])
@@ -279,9 +278,7 @@ def _transport_output(stage: Stage, assembly: Assembly) -> None:
 
 
 def _recorder(_stage: Stage, assembly: Assembly) -> None:
-    if assembly.recording is not None and not assembly.scribe.is_recorded:
-        assembly.scribe.is_recorded = True
-        assembly.line.listeners.append(Recorder(assembly.recording))
+    assembly.recording.join()
 
 
 def _transcript(_stage: Stage, assembly: Assembly) -> None:

@@ -83,7 +83,7 @@ async def attend(
         await answer(told | ({"say": refusal.say} if refusal.say else {}))
     except Exception as error:
         # The model must get an answer whatever happens, or a BLOCKING call leaves the caller in silence.
-        failure = _failure_of(error, name)
+        failure = _failure_of(error, name, is_told=not desk.scribe.discretion.hides_tools)
         desk.scribe.agent.note_error(f"{name}: {failure}")
         desk.scribe.event("tool.failed", name=name, error=failure)
         if not answers:
@@ -103,8 +103,14 @@ def hide(arguments: Mapping[str, Any], secret: tuple[str, ...]) -> dict[str, Any
     return {name: _HIDDEN if name in secret else value for name, value in arguments.items()}
 
 
-def _failure_of(error: Exception, name: str) -> str:
-    """What is written down of a failure. What a tool did not foresee is logged with its place."""
+def _failure_of(error: Exception, name: str, *, is_told: bool) -> str:
+    """What is written down of a failure. What a tool did not foresee is logged with its place.
+
+    `is_told`: its words may be stored; they may be the caller's.
+    """
+    if not is_told:
+        logger.bind(tool=name, problem=type(error).__name__).error("a tool failed, of whose call nothing is kept")
+        return type(error).__name__
     if isinstance(error, ToolFailed):
         logger.bind(tool=name, kind=error.kind.value).warning("a tool failed")
         return f"{error.kind}: {error.reason}"

@@ -8,6 +8,7 @@ from pipecat.services.llm_service import FunctionCallParams
 from pydantic import BaseModel
 
 from config.agent import AgentConfig
+from pipelines.call_recording import CallRecording
 from pipelines.scribe import Scribe
 from transcripts.call import Call, EndReason
 from transcripts.records import Records
@@ -46,6 +47,7 @@ class CallResources:
         records: The agent's own rows in the database, shared by all its calls.
         state: The bot's memory of this one call.
         transfers: Whom the caller may be put through to; None where the line cannot do that.
+        recording: What is kept of the call: it can be paused and stopped.
     """
 
     call: Call
@@ -56,6 +58,7 @@ class CallResources:
     ending: CallEnding
     state: dict[str, Any] = field(default_factory=dict[str, Any])
     transfers: Transferring | None = None
+    recording: CallRecording | None = None
 
 
 def resources(params: FunctionCallParams) -> CallResources:

@@ -6,7 +6,9 @@ it was written, or that fills only the beginning of a segment, is no special cas
 """
 
 import asyncio
+import contextlib
 import errno
+import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -346,3 +348,12 @@ class RecordingReader:
             read_bytes += len(samples) * FRAME_BYTES
         offset = first_byte - first * segment_bytes
         return head + b"".join(parts)[offset : offset + last_byte - first_byte]
+
+
+def delete_recording(folder: Path, call_id: str) -> None:
+    """Remove all of a call's recording, once its writer is closed; does nothing when there is none.
+
+    Blocks; call it in a thread. Raises OSError.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        shutil.rmtree(find_folder(folder, call_id))
