@@ -21,6 +21,7 @@ async def test_boundaries_are_those_of_pipecat(record_property):
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("rate_hz", [8000, 16000])
 async def test_a_thousand_boundaries_are_those_of_pipecat(rate_hz, capsys):
     boundaries, matched = compare(make_calls(96, 7, rate_hz=rate_hz, seed=2))
