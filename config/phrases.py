@@ -145,6 +145,11 @@ def default_phrases(language: str) -> Phrases:
     return Phrases(**known[1]) if known else Phrases()
 
 
+def has_phrases(language: str) -> bool:
+    """Whether there is our own wording in that language (a BCP 47 code)."""
+    return primary_language(language) in ("en", *_ELSEWHERE)
+
+
 def default_announcement(language: str) -> str:
     """Return how an agent of that language (a BCP 47 code) announces that the call is recorded."""
     known = _ELSEWHERE.get(primary_language(language))

@@ -1,5 +1,6 @@
 """The bot author's whole vocabulary: `from pipelines import Bot, end_call, resources`."""
 
+from pipelines.attention_tools import speak_language_for, wait_longer
 from pipelines.guest import AnyBot, GuestBot
 from pipelines.recording_tools import pause_recording, resume_recording, stop_recording
 from pipelines.tools import Bot, CallResources, end_call, resources
@@ -16,4 +17,6 @@ __all__ = [
     "resume_recording",
     "stop_recording",
     "resources",
+    "speak_language_for",
+    "wait_longer",
 ]

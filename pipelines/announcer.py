@@ -54,6 +54,10 @@ class Announcer(FrameProcessor):
         self._is_model_speaking = False
         self._voice = asyncio.Lock()
 
+    def speak_as(self, agent: AgentConfig) -> None:
+        """The agent has switched its language."""
+        self._agent = agent
+
     async def announce(self, kind: SentenceKind | None, text: str | None = None) -> bool:
         """Say the agent's sentence of that kind, or `text` in its place; False when there is no audio for it.
 

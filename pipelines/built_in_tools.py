@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from config.agent import AgentConfig
+from pipelines.attention_tools import speak_language_for, wait_longer
 from pipelines.recording_tools import pause_recording, resume_recording, stop_recording
 from pipelines.tools import Tool, end_call
 
@@ -11,6 +12,8 @@ BUILT_IN_TOOLS: Mapping[str, Callable[[AgentConfig], Tool]] = {
     "pause_recording": lambda _agent: pause_recording,
     "resume_recording": lambda _agent: resume_recording,
     "stop_recording": lambda _agent: stop_recording,
+    "speak_language": speak_language_for,
+    "wait_longer": lambda _agent: wait_longer,
 }
 """Name, as in YAML, to what gives an agent the tool of that name. A tool is like a bot's own: the model sees its
 docstring and arguments, and it reaches the call through `resources(params)`."""

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from loguru import logger
 
 from config.agent import Limits, Phrases
+from config.listening import Idle
 from pipelines.scribe import Scribe
 from pipelines.sentences import SentenceKind
+from pipelines.silence import Prompt, SilenceWatch
 from telephony.next_step import NextStep
 from transcripts.call import EndReason
 
@@ -26,8 +28,6 @@ _ANSWER_MS = 3000.0
 _QUIET_GAP_MS = 300.0
 """A warning waits for a pause this long, but not for ever: `_WARNING_LIMIT_MS`."""
 _WARNING_LIMIT_MS = 8000.0
-_LAST_WORD_MS = 1000.0
-"""Quiet between two sentences that the agent says of its own accord."""
 
 _CUT_DOUBT_MS = 1000.0
 """The model may break off for a caller whom our own detector of voice notices so much later."""
@@ -62,19 +62,20 @@ class _Goodbye:
     spoken_at_words: int | None = None
 
 
-@dataclass
-class _Question:
-    """The agent asked whether the caller is still there, as its utterance number `number`."""
-
-    asked_ms: float
-    number: int
-
-
 class Conductor:
     """Ends one call, once, for one reason."""
 
-    def __init__(self, limits: Limits, phrases: Phrases, scribe: Scribe, *, say: Say, announce: Announce) -> None:
-        """Take the call's limits, its phrases with their variables filled in, what is heard, and how to speak.
+    def __init__(
+        self,
+        limits: Limits,
+        phrases: Phrases,
+        scribe: Scribe,
+        *,
+        say: Say,
+        announce: Announce,
+        idle: Idle | None = None,
+    ) -> None:
+        """Take the call's limits, phrases and idle prompts, variables filled in, what is heard, and how to speak.
 
         `may_judge_silence` is to be set once voice activity is known to be watched; without it nobody can tell that
         a caller is silent. `needs_sound`: the far end sends audio without a pause, as a telephone does.
@@ -90,7 +91,7 @@ class Conductor:
         self._probed_ms: float | None = None
         self._alarm = asyncio.Event()
         self._goodbye: _Goodbye | None = None
-        self._question: _Question | None = None
+        self.silence = SilenceWatch(idle, limits, phrases)
         self._warning_due_ms = None if limits.warn_at_secs is None else limits.warn_at_secs * 1000.0
         self.is_held: Callable[[], bool] = lambda: False
         """Whether somebody else deals with the call now: nothing is said or ended but for a line that is dead."""
@@ -111,6 +112,15 @@ class Conductor:
         if self.reason is None:
             self._scribe.log.next_step(step.as_json())
         self.end(reason)
+
+    def speak_as(self, phrases: Phrases, *, keeps_own: bool) -> None:
+        """Go on in another language; `keeps_own`: it is the agent's own, in which its idle prompts are."""
+        self._phrases = phrases
+        self.silence.speak_as(phrases, keeps_own=keeps_own)
+
+    def wait_longer(self, secs: float) -> None:
+        """The caller has asked for time: no prompt and no goodbye for so long."""
+        self.silence.wait_until(self._scribe.now_ms + secs * 1000.0)
 
     def ask_to_end(self, reason: EndReason) -> None:
         """End the call from outside: at once when it is over anyway, with a goodbye when the server is to stop."""
@@ -175,7 +185,7 @@ class Conductor:
         elif self._warning_due_ms is not None and now_ms >= self._warning_due_ms:
             await self._warn(self._warning_due_ms, now_ms)
         elif self.may_judge_silence:
-            await self._watch_silence(now_ms)
+            await self._watch_silence()
 
     async def _is_line_dead(self, now_ms: float) -> bool:
         line = self._scribe.line
@@ -224,7 +234,8 @@ class Conductor:
         elif scribe.caller.is_speaking:
             return
         elif scribe.spoken_count > goodbye.spoken_at_words:
-            self._goodbye = self._question = None
+            self._goodbye = None
+            self.silence.forget()
             scribe.event("goodbye.taken_back")
         elif now_ms - max(spoke_up_ms, scribe.last_caller_ms) > _ANSWER_MS and scribe.is_agent_idle:
             self.end(goodbye.reason)
@@ -243,26 +254,15 @@ class Conductor:
         scribe = self._scribe
         awaited_ms = scribe.awaited_since_ms
         # A model that has not begun to answer by now will not; asking the caller also makes it speak again.
-        is_awaited = awaited_ms is not None and scribe.now_ms - awaited_ms < self._limits.silence_hangup_secs * 1000.0
+        is_awaited = awaited_ms is not None and scribe.now_ms - awaited_ms < self.silence.hang_up_ms
         return not (scribe.caller.is_speaking or scribe.tools_running or is_awaited) and scribe.is_agent_idle
 
-    async def _watch_silence(self, now_ms: float) -> None:
-        if not self._is_quiet:
-            return
-        scribe, limits, question = self._scribe, self._limits, self._question
-        if question is not None and (
-            scribe.last_caller_ms > question.asked_ms or scribe.spoken_count > question.number
-        ):
-            question = self._question = None
-        quiet_ms = now_ms - scribe.last_activity_ms
-        if question is None:
-            if quiet_ms >= limits.silence_ask_secs * 1000.0:
-                self._question = _Question(now_ms, scribe.spoken_count + 1)
-                scribe.event("silence.asked", quiet_ms=round(quiet_ms))
-                await self._speak(self._phrases.still_there)
-            return
-        patience_secs = limits.silence_hangup_secs - limits.silence_ask_secs
-        if now_ms - question.asked_ms >= patience_secs * 1000.0 and quiet_ms >= _LAST_WORD_MS:
+    async def _watch_silence(self) -> None:
+        found = self.silence.look(self._scribe) if self._is_quiet else None
+        if isinstance(found, Prompt):
+            self._scribe.event("silence.asked", quiet_ms=round(found.quiet_ms), number=found.number)
+            await self._speak(found.text)
+        elif found is not None:
             await self._say_goodbye(EndReason.SILENCE, SentenceKind.SILENCE_GOODBYE, self._phrases.silence_goodbye)
 
     async def _speak(self, sentence: str) -> bool:

@@ -59,6 +59,7 @@ class LiveSetup:
     Attributes:
         settings: The `gemini_live` stage.
         language: BCP 47 code.
+        languages: What else may be spoken on the call; empty: nobody knows.
         instructions: What the model is told about who it is and what to do.
         tools: Function declarations in the protocol's own form.
         may_interrupt: Whether a caller who speaks makes the model break off.
@@ -69,10 +70,20 @@ class LiveSetup:
     instructions: str
     tools: Sequence[dict[str, Any]] = ()
     may_interrupt: bool = True
+    languages: tuple[str, ...] = ()
 
     def with_model(self, model: str, tools: Sequence[dict[str, Any]]) -> "LiveSetup":
         """Return the same for another model, with the tools as that one wants them declared."""
         return replace(self, settings=self.settings.model_copy(update={"model": model}), tools=tools)
+
+    def speaking(self, language: str) -> "LiveSetup":
+        """Return the same for a call that goes on in another language."""
+        told = f"The caller speaks {language} now: go on in that language."
+        return replace(self, language=language, instructions="\n\n".join(filter(None, [self.instructions, told])))
+
+    def _expected(self) -> list[str] | None:
+        """Hints for the transcription; None leaves the language to Google."""
+        return list(dict.fromkeys((self.language, *self.languages))) if self.languages else None
 
     def config(self, *, handle: str | None, has_history: bool) -> LiveConnectConfig:
         """Return the setup of one connection.
@@ -100,7 +111,7 @@ class LiveSetup:
             thinking_config=ThinkingConfig(thinking_level=ThinkingLevel.LOW) if _is_thinking(settings.model) else None,
             system_instruction=self.instructions or None,
             tools=list[Any](self.tools) or None,
-            input_audio_transcription=AudioTranscriptionConfig(),
+            input_audio_transcription=AudioTranscriptionConfig(language_codes=self._expected()),
             output_audio_transcription=AudioTranscriptionConfig(),
             session_resumption=SessionResumptionConfig(handle=handle),
             context_window_compression=compression,

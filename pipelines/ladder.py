@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from loguru import logger
 
@@ -63,6 +63,10 @@ class Ladder:
         self._on_recovered = on_recovered
         self._next = start_at
         self._task: asyncio.Task[None] | None = None
+
+    def speak_as(self, agent: AgentConfig) -> None:
+        """The agent has switched its language."""
+        self._means = replace(self._means, agent=agent)
 
     @property
     def is_climbing(self) -> bool:

@@ -31,8 +31,14 @@ def make_link(
         return None
     settings = GeminiLiveSettings.model_validate(stage.settings)
     declared = tuple(declare_tools(tools, settings.model))
-    may_interrupt = agent.listening.interrupting.may_interrupt
-    setup = LiveSetup(settings, agent.language, instructions_of(agent, call, bot.hints), declared, may_interrupt)
+    setup = LiveSetup(
+        settings,
+        agent.language,
+        instructions_of(agent, call, bot.hints),
+        declared,
+        agent.listening.interrupting.may_interrupt,
+        agent.listening.languages,
+    )
     return ModelLink(client, setup, begins_with_content=bool(opening))
 
 

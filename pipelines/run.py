@@ -10,6 +10,7 @@ from loguru import logger
 
 from config.agent import AgentConfig
 from config.pipeline import PipelineDefinition
+from pipelines.attention import Attention
 from pipelines.call_recording import CallRecording
 from pipelines.conductor import Conductor
 from pipelines.failure_step import failure_step
@@ -26,7 +27,7 @@ from pipelines.stages import Assembly, CannotBuildPipeline, assemble
 from pipelines.toolbox import Toolbox
 from pipelines.tools import Bot, CallResources
 from pipelines.transports import CallTransport
-from pipelines.waiting import Waiting
+from pipelines.waiting import Waiting, patient_connection
 from telephony.next_step import NextStep
 from transcripts.call import Call, EndReason
 from transcripts.log import CallLog
@@ -91,7 +92,15 @@ class _CallRun:
         self._recording = CallRecording(agent.recording, services.recordings_dir, call.call_id, self._scribe)
         self._assembly = self._plan(agent, voice)
         self._conductor = Conductor(
-            agent.limits, self._assembly.phrases, self._scribe, say=self._say, announce=self._announce
+            agent.limits,
+            self._assembly.phrases,
+            self._scribe,
+            say=self._say,
+            announce=self._announce,
+            idle=self._assembly.idle,
+        )
+        self._attention = Attention(
+            agent, self._scribe, self._conductor, assembly=lambda: self._assembly, ladder=lambda: self._ladder
         )
         self._conductor.needs_sound = voice.is_phone
         self._conductor.is_held = lambda: self._ladder is not None and self._ladder.is_climbing
@@ -114,6 +123,7 @@ class _CallRun:
             records = self._services.records_of(self._agent.name)
             desk = CallResources(self._call, self._agent, settings, records, scribe, conductor)
             desk.recording = self._recording
+            desk.attending, self._attention.desk = self._attention, desk
             await self._run_pipelines(desk)
         except CannotBuildPipeline as error:
             logger.error("agent {}: {}", self._agent.name, error)
@@ -140,6 +150,7 @@ class _CallRun:
         while assembly is not None:
             self._assembly = assembly
             assemble(assembly)
+            self._attention.take_up(assembly)
             self._conductor.may_judge_silence = assembly.has_voice_activity
             self._attend(assembly)
             self._pipeline = PipelineRun(assembly, self._conductor, desk)
@@ -172,7 +183,7 @@ class _CallRun:
         used = 0 if self._ladder is None else self._ladder.used
         means = Means(
             call=self._call,
-            agent=self._agent,
+            agent=assembly.agent,
             scribe=self._scribe,
             announcer=assembly.announcer,
             leave=self._leave,
@@ -183,7 +194,7 @@ class _CallRun:
         self._ladder = Ladder(means, on_recovered=self._recovered, start_at=used)
         self._waiting = None
         if model is not None:
-            connection = model.model_link.setup.settings.connection
+            connection = patient_connection(model.model_link.setup.settings)
             self._waiting = Waiting(self._scribe, assembly.announcer, model, connection, self._agent.limits)
 
     # ---- what the conductor, the model and the ladder ask for ----

@@ -9,7 +9,17 @@ from transcripts.call import Call
 def instructions_of(agent: AgentConfig, call: Call, hints: str) -> str:
     """What the model is told: the agent's instructions, then the bot's own hints."""
     text = agent.render(agent.instructions, call.variables)
-    return "\n\n".join(filter(None, [text.strip(), hints.strip()]))
+    return "\n\n".join(filter(None, [text.strip(), hints.strip(), _of_languages(agent)]))
+
+
+def _of_languages(agent: AgentConfig) -> str:
+    others = [code for code in agent.listening.languages if code != agent.language]
+    if not others:
+        return ""
+    return (
+        f"You speak {agent.language}, and {', '.join(others)} as well. When the caller speaks one of these, or asks "
+        "for it, use the tool speak_language first and answer in that language."
+    )
 
 
 def announces(agent: AgentConfig) -> bool:

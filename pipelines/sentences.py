@@ -22,6 +22,7 @@ from pipelines.sentence_files import SentenceFiles
 from pipelines.sentence_maker import CannotRead, read_aloud
 from pipelines.sentence_pauses import Pauses
 from pipelines.sentence_reading import RATE_HZ, Reading, WrongReading
+from pipelines.spoken_language import in_all_languages
 
 __all__ = ["SentenceKind", "Sentences", "Spoken", "open_sentences", "wanted_readings", "wording"]
 
@@ -210,11 +211,11 @@ def wanted_readings(agents: Iterable[AgentConfig]) -> Mapping[Reading, str]:
     found: dict[Reading, str] = {}
     agents = tuple(agents)
     for kind in SentenceKind:
-        for agent in agents:
-            for text in _texts(agent, kind):
-                reading = _reading(agent, agent.render(text))
+        for spoken in (spoken for agent in agents for spoken in in_all_languages(agent)):
+            for text in _texts(spoken, kind):
+                reading = _reading(spoken, spoken.render(text))
                 if reading is not None:
-                    found.setdefault(reading, f"{agent.name} {kind}")
+                    found.setdefault(reading, f"{spoken.name} {kind}")
     return found
 
 

@@ -19,6 +19,7 @@ from pipecat.turns.user_stop import SpeechTimeoutUserTurnStopStrategy
 from pipecat.turns.user_turn_strategies import UserTurnStrategies
 
 from config.agent import AgentConfig, Phrases
+from config.listening import Idle
 from config.pipeline import SileroVad, Stage, TransportInput, TransportOutput
 from pipelines.announcer import Announcer
 from pipelines.call_recording import CallRecording
@@ -56,6 +57,7 @@ class Assembly:
         recording: What is kept of the call.
         on_model_failed: Told why, when the model is not to be had any more.
         goes_on: Another pipeline of the same call came before this one.
+        say_in: The language that the model has to put our sentences into; empty: they are in the right one.
     """
 
     call: Call
@@ -71,6 +73,7 @@ class Assembly:
     recording: CallRecording
     on_model_failed: Callable[[ModelFailure], None]
     goes_on: bool = False
+    say_in: str = ""
     processors: list[FrameProcessor] = field(default_factory=list[FrameProcessor])
     has_voice_activity: bool = False
     llm: LLMService[Any] | None = None
@@ -104,6 +107,15 @@ class Assembly:
         return self.agent.phrases.model_copy(update=spoken)
 
     @property
+    def idle(self) -> Idle | None:
+        """The agent's prompts in a silence, with this call's variables filled in; None: its limits say."""
+        idle = self.agent.listening.idle
+        if idle is None:
+            return None
+        prompts = tuple(self.agent.render(prompt, self.call.variables) for prompt in idle.prompts)
+        return idle.model_copy(update={"prompts": prompts})
+
+    @property
     def is_realtime(self) -> bool:
         """Whether one model hears and speaks, as against recognizer, text model and synthesizer in a row."""
         return isinstance(self.llm, GeminiLive)
@@ -112,7 +124,8 @@ class Assembly:
         """Have the agent say exactly this; False when nothing in this pipeline can."""
         frame: Frame
         if self.is_realtime and self.llm is not None:
-            frame = InputTextRawFrame(text=f'Say exactly this to the caller, and nothing else: "{sentence}"')
+            how = f"this in the language {self.say_in}" if self.say_in else "exactly this"
+            frame = InputTextRawFrame(text=f'Say {how} to the caller, and nothing else: "{sentence}"')
             await self.llm.queue_frame(frame)
         elif self.tts is not None:
             await self.tts.queue_frame(TTSSpeakFrame(sentence))

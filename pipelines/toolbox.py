@@ -13,6 +13,8 @@ from pipelines.tool_watch import NO_RULES, watch
 from pipelines.tools import Bot, Tool
 from transcripts.call import Call
 
+_SWITCH = "speak_language"
+
 
 @dataclass(frozen=True)
 class Toolbox:
@@ -30,6 +32,8 @@ class Toolbox:
         named = {entry.name: entry.settings for entry in agent.tools if isinstance(entry.settings, NamedTool)}
         offered = {name: (tool, named.get(name, NO_RULES)) for name, tool in own.items()}
         offered |= {name: (BUILT_IN_TOOLS[name](agent), rules) for name, rules in named.items() if name not in own}
+        if agent.listening.languages and _SWITCH not in offered:
+            offered[_SWITCH] = (BUILT_IN_TOOLS[_SWITCH](agent), NO_RULES)  # one who may switch need not say so twice
         return [
             watch(tool, rules, agent.limits)
             for tool, rules in offered.values()

@@ -38,6 +38,18 @@ class Transferring(Protocol):
         ...
 
 
+class Attending(Protocol):
+    """How a tool changes the way in which the agent listens and speaks."""
+
+    def wait_longer(self, secs: float) -> None:
+        """Give the caller time: for so long he is not asked whether he is there, and his pauses end nothing."""
+        ...
+
+    async def speak_language(self, code: str) -> str | None:
+        """Go on in another of the agent's languages; returns what is wrong with `code`, if anything."""
+        ...
+
+
 @dataclass
 class CallResources:
     """What a tool may reach through `resources(params)`.
@@ -48,6 +60,7 @@ class CallResources:
         state: The bot's memory of this one call.
         transfers: Whom the caller may be put through to; None where the line cannot do that.
         recording: What is kept of the call: it can be paused and stopped.
+        attending: How the agent listens; None in a test of a tool alone.
     """
 
     call: Call
@@ -59,6 +72,7 @@ class CallResources:
     state: dict[str, Any] = field(default_factory=dict[str, Any])
     transfers: Transferring | None = None
     recording: CallRecording | None = None
+    attending: Attending | None = None
 
 
 def resources(params: FunctionCallParams) -> CallResources:

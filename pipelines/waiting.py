@@ -5,7 +5,7 @@ from enum import Enum, auto
 from typing import Protocol
 
 from config.agent import Limits
-from config.pipeline import GeminiConnection
+from config.pipeline import GeminiConnection, GeminiLive
 from pipelines.model_failures import ModelFailure, Stalled, sort_failure
 from pipelines.scribe import Scribe
 from pipelines.sentences import SentenceKind
@@ -17,6 +17,18 @@ _AGAIN_MS = 5000.0
 """Quiet between two fillers; a tool may take longer than one sentence covers."""
 _SETTLE_MS = 300.0
 """A filler is not begun in the very moment in which the agent's last word fades."""
+
+
+_USUAL_SILENCE_MS = 500.0
+"""Silence that ends speech for a model that was told nothing else."""
+
+
+def patient_connection(settings: GeminiLive) -> GeminiConnection:
+    """Return how long this model is waited for: one that waits longer for the end of speech answers so much later."""
+    more_secs = max(0.0, (settings.vad.silence_duration_ms or 0) - _USUAL_SILENCE_MS) / 1000
+    patient = settings.connection
+    longer = {"stall_secs": patient.stall_secs + more_secs, "give_up_secs": patient.give_up_secs + more_secs}
+    return patient.model_copy(update=longer)
 
 
 class Model(Protocol):

@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 from simulators.clips import CLIP_RATE_HZ, caller_clips, caller_samples
+from simulators.script import parse_script
 from simulators.simulated_call import SimulatedCall
 
 SUNDAY, WHICH_DAY = "I am sorry, on Sunday we are closed.", "Of course. Which day and time would suit you?"
@@ -112,3 +113,79 @@ async def test_what_interrupts_whom(make_house: Any) -> None:
         calls.create_task(the_same_murmur_stops_a_normal_listener(house))
         calls.create_task(one_that_is_never_interrupted_says_all_and_then_answers(house))
         calls.create_task(a_protected_greeting_is_heard_out_and_then_answered_for(house))
+
+
+LINGUIST = """
+name: linguist
+rules:
+  - hear: hello
+    call: {tool: speak_language, args: {code: de}}
+    then: {say: "Good."}
+  - hear: one-moment
+    call: {tool: wait_longer, args: {secs: 30}}
+    then: {say: Take your time.}
+otherwise: Okay.
+"""
+
+
+async def idle_prompts_are_said_in_turn(house: Any) -> None:
+    call = await house.dial(to="+15551230201")
+    await call.ended()
+    assert (await house.ended_row(call)).end_reason == "silence"
+    assert await texts(house, call) == ["Are you still there?", "Take your time.", "I will hang up now. Goodbye!"]
+    assert [event.data["number"] for event in await house.events(call, "silence.asked")] == [1, 2]
+
+
+async def after_a_switch_the_agents_own_sentences_are_in_the_other_language(house: Any) -> None:
+    call = await house.dial_quietly(to="+15551230202")
+    await house.say(call, "hello")
+    await call.wait_heard()
+    await call.wait_quiet()
+    await call.wait_heard(min_ms=300)
+    await call.wait_quiet()
+    await hang_up(house, call)
+    [switched] = await house.events(call, "language.switched")
+    assert switched.data == {"language": "de-DE"}
+    assert (await texts(house, call))[-2:] == ["Good.", "Moment?"]
+    model = model_of(house, 2)
+    assert "speak_language" in str(model.setup["tools"])
+    assert "You speak en-US, and de-DE as well." in str(model.setup["systemInstruction"])
+    assert model.setup["inputAudioTranscription"] == {"languageCodes": ["en-US", "de-DE"]}
+    assert 'exactly this to the caller, and nothing else: "Moment?"' in str(model.received[-1].payload)
+
+
+async def one_who_was_given_time_may_pause_and_is_not_asked(house: Any) -> None:
+    call = await house.dial_quietly(to="+15551230203")
+    await house.say(call, "one-moment")
+    await call.wait_heard()
+    await call.silence(2.5)
+    voice = await asyncio.to_thread(caller_samples, "book-tuesday")
+    half = CLIP_RATE_HZ * 14 // 10
+    await call.say(voice[:half], CLIP_RATE_HZ)
+    await call.silence(1.3)
+    await call.say(voice[half:], CLIP_RATE_HZ)
+    await call.wait_heard(min_ms=200, timeout_secs=6)
+    await hang_up(house, call)
+    assert not await house.events(call, "silence.asked")
+    [_, sentence] = model_of(house, 3).heard
+    assert sentence.end_ms - sentence.start_ms > len(voice) / 24 - 300, "both halves of it"
+    assert (await texts(house, call))[1] == "Take your time."
+    assert [event.data for event in await house.events(call, "caller.given_time")] == [{"secs": 30}]
+
+
+async def test_prompts_time_and_another_language(make_house: Any) -> None:
+    soon = {"silence_ask_secs": 1.5, "silence_hangup_secs": 9}
+    german = {"languages": ["de-DE"], "phrases": {"de-DE": {"still_there": "Moment?"}}}
+    idle = {"ask_secs": 1.5, "prompts": ["Are you still there?", "Take your time."], "hang_up_secs": 5}
+    house = await make_house(
+        gemini={"scripts": [parse_script(LINGUIST)]},
+        agents={
+            "one": agent(1, listening={"idle": idle}),
+            "two": agent(2, listening=german, limits=soon),
+            "three": agent(3, tools=["wait_longer"], limits=soon),
+        },
+    )
+    async with asyncio.TaskGroup() as calls:
+        calls.create_task(idle_prompts_are_said_in_turn(house))
+        calls.create_task(after_a_switch_the_agents_own_sentences_are_in_the_other_language(house))
+        calls.create_task(one_who_was_given_time_may_pause_and_is_not_asked(house))
