@@ -9,7 +9,9 @@ from fastapi import FastAPI
 
 from api import routes
 from api.deps import Services
+from api.dialling import open_dialler
 from api.errands import Errands
+from api.lines import OutgoingLines
 from api.rescue import open_rescue
 from api.secret_key import BadSecretKey, load_or_create
 from api.talks import open_talks
@@ -32,6 +34,7 @@ from pipelines.stages import check_dotted
 from pipelines.toolbox import Toolbox
 from pipelines.voice_activity import load_voice_model
 from storage.errors import BadDatabaseUrl, DatabaseAhead, DatabaseAway
+from storage.keys import KeyStore
 from switchboard.colleagues import Alone, Colleagues
 from switchboard.member import Member
 from switchboard.port import PortTaken, bind
@@ -69,9 +72,8 @@ async def open_services(settings: Settings, colleagues: Colleagues) -> AsyncGene
         )
         ringing = Ringing(gemini, bots, sentences, toolbox)
         closing.push_async_callback(ringing.close)
-        shared = CallServices(
-            gemini, ringing, sentences, archive.recordings_dir, toolbox, lambda agent_name: Records(db, agent_name)
-        )
+        folder = archive.recordings_dir
+        shared = CallServices(gemini, ringing, sentences, folder, toolbox, lambda agent: Records(db, agent))
         answering = Answering(bots, live, log, shared)
         name = archive.instance.name
         talks = await closing.enter_async_context(
@@ -80,10 +82,11 @@ async def open_services(settings: Settings, colleagues: Colleagues) -> AsyncGene
         rescue = await closing.enter_async_context(open_rescue(settings, store, log, agents))
         await closing.enter_async_context(archive.workflows.carrying_out())
         await closing.enter_async_context(archive.sweeper.sweeping(rescue.watch_rows))
-        run_stream = answering.run_stream
-        records, sweeper = (db, agents, store, log), archive.sweeper
-        rest = (talks, name, rescue, sweeper, sentences, colleagues)
-        yield Services(settings, *records, live, answering, run_stream, secret, *rest)
+        lines = OutgoingLines(live, answering, colleagues, name)
+        dialler = await closing.enter_async_context(open_dialler(settings, db, agents, lines))
+        records, calls = (db, agents, store, log), (live, answering, answering.run_stream)
+        rest = (talks, name, rescue, archive.sweeper, dialler, KeyStore(db), sentences, colleagues)
+        yield Services(settings, *records, *calls, secret, *rest)
 
 
 def create_app(settings: Settings, colleagues: Colleagues | None = None) -> FastAPI:

@@ -4,9 +4,11 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from api.deps import Services
+from api.lines import give_up
 from api.patience import database_in_time
 from api.slots import admit
 from config.agent import AgentConfig
+from config.overrides import with_overrides
 from pipelines import script
 from pipelines.failure_step import busy_step
 from storage.errors import DatabaseAway
@@ -20,8 +22,8 @@ from transcripts.models import CallRow
 # RFC 6455, section 7.4.1
 UNSUPPORTED, POLICY, INTERNAL, TRY_LATER = 1003, 1008, 1011, 1013
 
-ANNOUNCED = "announced"
-"""The stream's parameter which says that its caller was told of the recording before it began."""
+ANNOUNCED, DISCLOSED = "announced", "disclosed"
+"""The stream's parameters which say that before it began Twilio's voice told of the recording, or of who calls."""
 
 
 class Refused(Exception):
@@ -56,40 +58,15 @@ def call_of(row: CallRow) -> Call:
         to_number=row.to_number,
         variables=dict(row.variables),
         started_at=row.created_at,
+        overrides=dict(row.overrides or {}),
     )
 
 
-def reserve(services: Services, call: Call, agent: AgentConfig) -> Refusal | None:
-    """Keep a slot here for a call that rings and have its model connected meanwhile; returns why there is no slot.
-
-    Returns at once. A repeated webhook keeps the slot and the connection that the call has. Not collected in time,
-    both are given up by themselves.
-    """
-    is_first = not services.live.is_reserved(call.call_id) and not services.live.holds(call.call_id)
-    if (refusal := keep_slot(services, call.call_id)) is None and is_first:
-        services.answering.expect(call, agent)
-    return refusal
-
-
-def keep_slot(services: Services, call_id: str) -> Refusal | None:
-    """Keep a slot here for a call that rings; returns why there is none."""
-    if services.live.reserve(call_id, services.answering.forget):
-        return None
-    return services.live.refusal() or Refusal.MAX_CALLS
-
-
-def announcement_before(services: Services, call: Call, agent: AgentConfig) -> tuple[str, str] | None:
-    """Return what Twilio's voice has to say of the recording before the stream, with its language; None: nothing."""
+def announcement_before(services: Services, call: Call, agent: AgentConfig) -> script.Beforehand:
+    """Return what Twilio's voice has to say before the stream: who calls, and that it is recorded."""
     # A guest runs its own stream, and knows nothing of our sentences.
     is_guest = services.talks.is_phone_only(agent)
     return script.announcement_before(agent, call, None if is_guest else services.sentences)
-
-
-def give_up(services: Services, call_id: str) -> None:
-    """Give back the slot of a call that rang and whose stream will not come; one in progress is left alone."""
-    if services.live.is_reserved(call_id):
-        services.live.release(call_id)
-        services.answering.forget(call_id)
 
 
 async def claim(services: Services, start: Start) -> tuple[Call, AgentConfig]:
@@ -107,7 +84,8 @@ async def claim(services: Services, start: Start) -> tuple[Call, AgentConfig]:
             row, agent = await _admit(services, start, call_id)
     except DatabaseAway as error:
         raise Refused(INTERNAL, "the database is away") from error
-    return replace(call_of(row), is_announced=ANNOUNCED in start.parameters), agent
+    call = replace(call_of(row), is_announced=ANNOUNCED in start.parameters, is_disclosed=DISCLOSED in start.parameters)
+    return call, agent
 
 
 async def _admit(services: Services, start: Start, call_id: str) -> tuple[CallRow, AgentConfig]:
@@ -126,7 +104,7 @@ async def _admit(services: Services, start: Start, call_id: str) -> tuple[CallRo
         await services.store.finish_call(call_id, EndReason.REFUSED_BUSY, ended_at=datetime.now(UTC))
         metrics.REFUSED_TOTAL.labels(reason=refusal.value).inc()
         raise Busy(start, call_of(row), agent)
-    return row, agent
+    return row, with_overrides(agent, row.overrides or {})
 
 
 async def _take_slot(services: Services, call_id: str, call_sid: str) -> Refusal | None:

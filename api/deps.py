@@ -12,6 +12,7 @@ from starlette.requests import HTTPConnection
 from api.phone_calls import PhoneCalls
 from api.rescue import Rescue
 from api.talks import Talks
+from calling.dialler import Dialler
 from config.agent import AgentConfig
 from config.agents_folder import AgentCatalog, AgentWatch
 from config.settings import Settings
@@ -21,6 +22,7 @@ from pipelines.clock import CallClock
 from pipelines.live import LiveCalls
 from pipelines.sentences import Sentences
 from storage.engine import Database
+from storage.keys import KeyStore
 from switchboard.colleagues import Alone, Colleagues
 from telephony.media_stream import Start
 from transcripts.call import Call, EndReason
@@ -43,6 +45,7 @@ class Services:
     `sentences` are those that are there as sound.
     `sweeper` closes the calls of processes that are proven dead.
     `colleagues` are the other processes of this server.
+    `dialler` places calls, and `keys` knows who may ask for them.
     `rescue` saves callers on a dead line; `phone_calls` are those whose streams came here.
     `asker` asks the operator's own webhooks.
     `end_grace_secs`: how long Twilio's questions about a call wait for its stream to have ended here.
@@ -62,6 +65,8 @@ class Services:
     instance: str
     rescue: Rescue
     sweeper: Sweeper
+    dialler: Dialler
+    keys: KeyStore
     sentences: Sentences | None = None
     colleagues: Colleagues = field(default_factory=Alone)
     phone_calls: PhoneCalls = field(default_factory=PhoneCalls)

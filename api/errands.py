@@ -2,18 +2,18 @@
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import replace
-from datetime import datetime
 
 from loguru import logger
 
-from api.admission import give_up, keep_slot
 from api.deps import Services
+from api.lines import give_up, keep_slot
 from api.next_twiml import decide_held
+from api.orders import call_in
+from config.overrides import with_overrides
 from storage.errors import DatabaseAway
 from switchboard.messages import Order
 from telephony.webhooks import StreamOver
-from transcripts.call import Call, Direction, EndReason
+from transcripts.call import EndReason
 
 _FLUSH_SECS = 3.0
 _END_GRACE_SECS = 3.0
@@ -41,12 +41,13 @@ class Errands:
         """Keep a slot for a call that rings, at once, and connect its model; returns why not."""
         services = self._services
         is_first = not services.live.is_reserved(order.call_id) and not services.live.holds(order.call_id)
-        if (refusal := keep_slot(services, order.call_id)) is not None:
+        if (refusal := keep_slot(services, order.call_id, order.keep_secs)) is not None:
             return refusal
         # The agent's file may have changed since this process last looked; its model is connected as it is now.
         agent = (await services.current_agents()).by_name(order.agent_name)
         if is_first and agent is not None and services.live.is_reserved(order.call_id):
-            services.answering.expect(call_in(order), agent)
+            call = call_in(order)
+            services.answering.expect(call, with_overrides(agent, call.overrides))
         return ""
 
     async def run_errand(
@@ -65,6 +66,11 @@ class Errands:
                 if (live := services.live.get(call_id)) is None:
                     return None
                 live.end(EndReason.CALLER_HUNG_UP)
+                return {}
+            case "end_call":
+                if (live := services.live.get(call_id)) is None:
+                    return None
+                live.end(EndReason.ENDED_BY_API)
                 return {}
             case "hang_up":
                 if (talk := services.talks.get(call_id)) is None:
@@ -105,33 +111,3 @@ async def write_down(services: Services, call_id: str) -> None:
     if talk is not None and talk.log.is_finished and talk.task is not None:
         await asyncio.wait({talk.task}, timeout=_END_GRACE_SECS)
     await services.log_writer.flush(_FLUSH_SECS)
-
-
-def order_for(call: Call) -> Order:
-    """Write a call that needs a place as another process can read it."""
-    return Order(
-        call_id=call.call_id,
-        call_sid=call.call_sid or "",
-        agent_name=call.agent_name,
-        direction=call.direction.value,
-        from_number=call.from_number,
-        to_number=call.to_number,
-        variables=dict(call.variables),
-        started_at=call.started_at.isoformat(),
-        is_announced=call.is_announced,
-    )
-
-
-def call_in(order: Order) -> Call:
-    """Read what `order_for` wrote."""
-    call = Call(
-        call_id=order.call_id,
-        call_sid=order.call_sid or None,
-        agent_name=order.agent_name,
-        direction=Direction(order.direction),
-        from_number=order.from_number,
-        to_number=order.to_number,
-        variables=dict(order.variables),
-        started_at=datetime.fromisoformat(order.started_at),
-    )
-    return replace(call, is_announced=order.is_announced)

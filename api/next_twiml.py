@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from loguru import logger
 
 from api.action_url import ActionUrl
-from api.admission import give_up
 from api.deps import Services
+from api.lines import give_up
 from api.phone_calls import PhoneCall
 from config.agent import AgentConfig
 from pipelines.failure_step import failure_step, step_after

@@ -12,17 +12,17 @@ from loguru import logger
 from api import next_twiml
 from api.access import SignedForm
 from api.action_url import ActionUrl
-from api.admission import ANNOUNCED, announcement_before, call_of, reserve
+from api.admission import ANNOUNCED, DISCLOSED, announcement_before, call_of
 from api.deps import Services, ServicesDep
-from api.errands import order_for
+from api.lines import place
 from api.patience import PATIENCE_SECS, database_in_time
-from api.slots import is_over_share
 from api.which_agent import find_answerer
 from config.agent import AgentConfig
+from config.overrides import with_overrides
 from pipelines.failure_step import busy_step, failure_step
+from pipelines.script import Beforehand
 from storage.errors import DatabaseAway
 from switchboard.messages import Placed
-from switchboard.refusal import Refusal
 from telemetry import metrics
 from telephony import stream_token, twiml, webhooks
 from telephony.next_step import NextStep
@@ -33,16 +33,23 @@ router = APIRouter(prefix="/twilio", tags=["twilio"])
 
 _TELL_SECS = 2.0
 
+CallId = Annotated[str, Query(max_length=64)]
+
 
 @router.post("/voice")
-async def answer(form: SignedForm, services: ServicesDep) -> Response:
+async def answer(form: SignedForm, services: ServicesDep, call_id: CallId = "") -> Response:
     """Tell Twilio what to do with a ringing call: connect it to the media socket, or say why not.
+
+    `call_id` is in the address that Twilio was given for a call that we place; such a call was answered.
 
     The call has its slot from here on, and its model is connected while it rings. A repeated webhook gets an
     equivalent answer (the same call with a fresh token) and takes nothing twice: Twilio carries out one answer. If it
     carries out the second while the stream of the first is open, that second stream is refused and the call goes on.
     """
     incoming = webhooks.parse_incoming_call(form)
+    if call_id:
+        async with database_in_time():
+            return _xml(await _answer_placed(services, call_id, incoming.call_sid))
     answerer = await find_answerer(services, incoming)
     if answerer.twiml is not None:
         return _xml(answerer.twiml)
@@ -53,7 +60,7 @@ async def answer(form: SignedForm, services: ServicesDep) -> Response:
     try:
         async with database_in_time(min(PATIENCE_SECS, answerer.left_secs)):
             call = _new_call(incoming, agent, answerer.variables)
-            return _xml(await _admit(services, call, agent, answerer.events))
+            return _xml(await _admit_incoming(services, call, agent, answerer.events))
     except DatabaseAway as error:
         logger.bind(call_sid=incoming.call_sid, problem=str(error)).error("a call cannot be taken without the database")
         return _xml(_as_twiml(services, failure_step(agent, {}), agent))
@@ -82,14 +89,22 @@ async def next_step(
 
 
 @router.post("/status", status_code=204)
-async def status(form: SignedForm, services: ServicesDep) -> None:
+async def status(form: SignedForm, services: ServicesDep, call_id: CallId = "") -> None:
     """Take note that the call is over at Twilio, for the calls whose own end nobody will write.
+
+    Of a call that we placed (`call_id` is in the address that Twilio was given for it) every report counts.
 
     A call that never got its stream ends here. A live call is ended by its stream; one that goes on here for a while
     (a bot that does not look at its socket) is told to end, one that no process holds lost its connection. Late,
     repeated and out-of-order reports change nothing: a call ends once, and nothing but a final report matters.
     """
     report = webhooks.parse_status_report(form)
+    if call_id:
+        async with database_in_time():
+            row = await services.dialler.take_webhook(call_id, report.call_sid)
+            if row is None:
+                return
+            await services.dialler.take_status(row, report.status, report.duration_secs)
     if not report.is_final:
         return
     _note_heard(services, report.call_sid)
@@ -119,7 +134,7 @@ def _new_call(incoming: webhooks.IncomingCall, agent: AgentConfig, variables: Ma
     )
 
 
-async def _admit(services: Services, call: Call, agent: AgentConfig, events: Sequence[CallEvent] = ()) -> str:
+async def _admit_incoming(services: Services, call: Call, agent: AgentConfig, events: Sequence[CallEvent]) -> str:
     """Write the call down and keep a slot for it; returns the TwiML that follows."""
     row = await services.store.open_call(call)
     is_new = row.call_id == call.call_id
@@ -129,33 +144,40 @@ async def _admit(services: Services, call: Call, agent: AgentConfig, events: Seq
     if not is_new:
         # Two webhooks of one call may have been asking for its agent at once; the first to write it down decides.
         agent = services.agents.catalog.by_name(row.agent_name) or agent
+    return await _admit(services, row, agent, is_new=is_new)
+
+
+async def _answer_placed(services: Services, call_id: str, call_sid: str) -> str:
+    """Go on with a call of ours that was answered. One that was called off meanwhile, or is another's, is hung up."""
+    row = await services.dialler.take_webhook(call_id, call_sid)
+    if row is None or row.status == CallStatus.ENDED:
+        logger.bind(call_id=call_id, call_sid=call_sid).warning("somebody answered a call that is none any more")
+        return twiml.hang_up()
+    if row.status == CallStatus.QUEUED and await services.dialler.note_ringing(call_id):
+        row = await services.store.get_call(call_id) or row
+    agent = (await services.current_agents()).by_name(row.agent_name)
+    if agent is None:
+        await services.store.finish_call(call_id, EndReason.FAILED, ended_at=datetime.now(UTC))
+        logger.bind(call_id=call_id, agent=row.agent_name).error("the agent of a call that was answered was removed")
+        return twiml.hang_up()
+    return await _admit(services, row, with_overrides(agent, row.overrides or {}), is_new=True)
+
+
+async def _admit(services: Services, row: CallRow, agent: AgentConfig, *, is_new: bool) -> str:
+    """Keep a slot for a call that was written down; returns the TwiML that follows."""
     if row.status == CallStatus.ENDED:
         return _as_twiml(services, next_twiml.step_of(row, EndReason(row.end_reason), agent), agent)
     call = call_of(row)
-    say_first = announcement_before(services, call, agent)
-    call = replace(call, is_announced=say_first is not None)
+    before = announcement_before(services, call, agent)
+    call = replace(call, is_announced=before.is_announced, is_disclosed=before.is_disclosed)
     # The stream of a call that is live already is at the process that has it; nothing is to be kept for it.
     is_live = row.status == CallStatus.LIVE
-    placed = Placed(instance=row.owner or services.instance) if is_live else await _place(services, call, agent)
+    placed = Placed(instance=row.owner or services.instance) if is_live else await place(services, call, agent)
     if is_new and placed.refusal:
         return await _refuse(services, row, agent, placed.refusal)
     # Another server may keep the slot of a call that is not new, so that one is not refused before its stream comes.
     logger.bind(call_id=row.call_id, call_sid=call.call_sid, agent=agent.name, is_new=is_new).info("call rings")
-    return _connect(services, call, agent, placed.instance or services.instance, say_first)
-
-
-async def _place(services: Services, call: Call, agent: AgentConfig) -> Placed:
-    """Find the process that takes the call; while nobody can be asked, it is this one or none."""
-    placed = await services.colleagues.place(order_for(call))
-    if placed is not None:
-        return placed
-    if not services.live.is_reserved(call.call_id) and is_over_share(services.colleagues, services.live):
-        refusal = Refusal.MAX_CALLS
-    else:
-        refusal = reserve(services, call, agent)
-    if refusal is not None:
-        services.colleagues.freed(call.call_id)
-    return Placed(refusal=refusal or "", instance="" if refusal else services.instance)
+    return _connect(services, call, agent, placed.instance or services.instance, before)
 
 
 async def _refuse(services: Services, row: CallRow, agent: AgentConfig, reason: str) -> str:
@@ -176,9 +198,7 @@ async def _end_elsewhere(services: Services, row: CallRow) -> bool:
     return told is not None
 
 
-def _connect(
-    services: Services, call: Call, agent: AgentConfig, instance: str, say_first: tuple[str, str] | None
-) -> str:
+def _connect(services: Services, call: Call, agent: AgentConfig, instance: str, before: Beforehand) -> str:
     settings = services.settings
     token = stream_token.issue(
         services.token_secret,
@@ -191,8 +211,10 @@ def _connect(
         # The process that connects the model while the call rings puts its name into the stream's path.
         stream_url=f"{settings.stream_base_url}/twilio/stream/{instance}",
         action_url=ActionUrl.of(agent).at(services.settings.effective_public_base_url),
-        parameters={"call_id": call.call_id, "token": token} | ({ANNOUNCED: "yes"} if say_first else {}),
-        say_first=say_first,
+        parameters={"call_id": call.call_id, "token": token}
+        | ({ANNOUNCED: "yes"} if before.is_announced else {})
+        | ({DISCLOSED: "yes"} if before.is_disclosed else {}),
+        say_first=before.as_say,
     )
 
 

@@ -13,7 +13,8 @@ from config.identifier import Identifier
 from config.language_code import LanguageCode
 from config.listening import Listening, fill_in_listening, listening_faults
 from config.on_failure import DEFAULT_LADDER, Ladder, PipelineRung, SayRung
-from config.phrases import Phrases, Sentence, fill_in_phrases
+from config.outbound import Outbound
+from config.phrases import DISCLOSURE, Disclosure, Phrases, Sentence, fill_in_phrases
 from config.pipeline import PipelineDefinition
 from config.placeholders import fill_placeholders, placeholders
 from config.recording import Recording, consent_faults
@@ -110,6 +111,10 @@ class AgentConfig(BaseModel):
     )
     digits: Digits = Field(default_factory=Digits, description="How it presses keys, and what callers enter by them.")
     handoff: Handoff = Field(default_factory=Handoff, description="Which agents may take the call over.")
+    outbound: Outbound = Field(default_factory=Outbound, description="Whether it may call anybody, and whom.")
+    disclosure: Disclosure = Field(
+        default=DISCLOSURE, description="Said first of all to whoever is called; false: nothing is said."
+    )
     recording: Recording = Field(default_factory=Recording, description="Whether the call is kept as audio.")
     analysis: Analysis = Field(default_factory=Analysis, description="What is worked out after the call.")
     webhook: HttpUrl | None = Field(default=None, description="Receives the finished call, signed.")
@@ -177,7 +182,7 @@ class AgentConfig(BaseModel):
             yield InitErrorDetails(type=problem(message, cure), loc=("tools", *path), input=None)
 
     def _unknown_variables(self) -> Iterator[InitErrorDetails]:
-        for path, text in self._texts():
+        for path, text in self.texts():
             for name, is_escaped in placeholders(text):
                 if is_escaped and name in self.variables:
                     error = problem(
@@ -191,8 +196,8 @@ class AgentConfig(BaseModel):
                     continue
                 yield InitErrorDetails(type=error, loc=path, input=text)
 
-    def _texts(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
-        """Every text in which {variables} are filled in, with its path."""
+    def texts(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
+        """Yield every text in which {variables} are filled in, with its path."""
         yield ("greeting",), self.greeting
         yield ("instructions",), self.instructions
         for name in Phrases.model_fields:
@@ -206,6 +211,8 @@ class AgentConfig(BaseModel):
         yield ("recording", "announcement"), self.recording.announcement
         yield ("handoff", "greeting"), self.handoff.greeting
         yield ("recording", "question"), self.recording.question
+        if self.disclosure:
+            yield ("disclosure",), self.disclosure
         for position, rung in enumerate(self.on_failure):
             if isinstance(rung, SayRung) and rung.say is not None:
                 yield ("on_failure", position, "say"), rung.say

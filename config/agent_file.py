@@ -144,7 +144,8 @@ def _names_at(model: type[BaseModel], path: tuple[str | int, ...]) -> list[str]:
         elif here is not None and part in here.model_fields:
             here = _model_in(here.model_fields[str(part)].annotation)
     # A key of a dict or a list's position leaves `here` alone: the model of its values was found one step before.
-    return [name for name in here.model_fields if name != "name" or here is not AgentConfig] if here else []
+    fields = here.model_fields if here else {}
+    return [field.alias or name for name, field in fields.items() if name != "name" or here is not AgentConfig]
 
 
 def _model_in(annotation: object) -> type[BaseModel] | None:

@@ -39,6 +39,11 @@ class AgentCatalog:
         """Return the agent that answers that number (E.164, as Twilio sends it), or None."""
         return self._by_number.get(e164)
 
+    def numbers(self) -> frozenset[str]:
+        """Return every number that is ours: those that agents answer, and those that they show when they call."""
+        shown = {agent.outbound.from_number for agent in self.agents if agent.outbound.from_number is not None}
+        return frozenset({*self._by_number, *shown})
+
 
 def load_agents(
     folder: Path,

@@ -1,11 +1,23 @@
 """What an agent says of its own accord, and the wording it has in the agent's language when the file gives none."""
 
 from collections.abc import Mapping
-from typing import Annotated, cast
+from typing import Annotated, Literal, cast
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from config.wording import problem, shown
 
 Sentence = Annotated[str, Field(min_length=1)]
+
+
+def _no_switch(text: str) -> str:
+    if text.lower() in ("off", "no", "none", "false", "on", "yes", "true"):
+        raise problem(f"would be said aloud: {shown(text)}", "write the sentence, or false (without quotes) for none")
+    return text
+
+
+Disclosure = Literal[False] | Annotated[Sentence, AfterValidator(_no_switch)]
+"""What is said first of all to somebody who is called; False: nothing."""
 
 
 class Phrases(BaseModel):
@@ -53,6 +65,15 @@ class Phrases(BaseModel):
 
 ANNOUNCEMENT = "This call may be recorded."
 """What `recording.announcement` is in English."""
+DISCLOSURE = "This is an automated assistant."
+"""What `disclosure` is in English."""
+
+_DISCLOSURES: Mapping[str, str] = {
+    "de": "Hier spricht ein automatischer Assistent.",
+    "es": "Le habla un asistente automático.",
+    "fr": "Vous parlez à un assistant automatique.",
+}
+"""What `disclosure` is in other languages."""
 
 QUESTION = "May we record this call? Please say yes or press 1, or say no or press 2."
 """What `recording.question` is in English."""
@@ -131,7 +152,7 @@ _ELSEWHERE: Mapping[str, tuple[str, Mapping[str, str]]] = {
 """Language -> the recording's announcement, and every one of the phrases."""
 
 
-_ENGLISH = frozenset({ANNOUNCEMENT, QUESTION, *Phrases().model_dump().values()})
+_ENGLISH = frozenset({ANNOUNCEMENT, QUESTION, DISCLOSURE, *Phrases().model_dump().values()})
 
 
 def primary_language(code: str) -> str:
@@ -166,6 +187,11 @@ def is_default_question(text: str) -> bool:
     return text == QUESTION or text in _QUESTIONS.values()
 
 
+def default_disclosure(language: str) -> str:
+    """Return how an agent of that language (a BCP 47 code) says that it is none of flesh and blood."""
+    return _DISCLOSURES.get(primary_language(language), DISCLOSURE)
+
+
 def spoken_language(language: str, *texts: str) -> str:
     """Return the language in which a synthesizer has to speak an agent's texts.
 
@@ -175,7 +201,7 @@ def spoken_language(language: str, *texts: str) -> str:
 
 
 def fill_in_phrases(values: object) -> object:
-    """Return an agent's unchecked fields with what its `phrases` and `recording` lack in its language.
+    """Return an agent's unchecked fields with what its phrases, `recording` and disclosure lack in its language.
 
     What is of the wrong form stays as it is, for the check that follows to find.
     """
@@ -189,6 +215,7 @@ def fill_in_phrases(values: object) -> object:
     announcement, phrases = known
     recording = {"announcement": announcement, "question": default_question(str(language))}
     return {
+        "disclosure": default_disclosure(cast(str, language)),
         **fields,
         "phrases": _below(fields.get("phrases", {}), phrases),
         "recording": _below(fields.get("recording", {}), recording),

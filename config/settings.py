@@ -66,6 +66,17 @@ class Settings(BaseSettings):
     max_loop_lag_ms: int = Field(
         default=80, ge=1, description="A process whose event loop is later than this takes no further call; ms."
     )
+    max_outgoing_calls: int = Field(
+        default=20, ge=1, description="Calls that we place, at the same time; one more is refused."
+    )
+    max_spend_per_day_usd: float | None = Field(
+        default=None,
+        ge=0,
+        description="What the minutes of placed calls may cost in a day (UTC), by config/prices.yaml; unset: no limit.",
+    )
+    api_key: Secret | None = Field(
+        default=None, description="The API key that `cli.py call` shows to the running server, outside the open mode."
+    )
     log_level: LogLevel = Field(default="INFO", description=f"One of {', '.join(LOG_LEVELS)}.")
     playground_secret: Secret | None = Field(
         default=None, description="Opens /playground and /metrics when the server can be reached from outside."

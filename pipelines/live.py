@@ -81,9 +81,10 @@ class LiveCalls:
             return Refusal.PROCESS_FULL
         return Refusal.SLOW if self.is_slow() else None
 
-    def reserve(self, call_id: str, on_expired: Callable[[str], None]) -> bool:
+    def reserve(self, call_id: str, on_expired: Callable[[str], None], secs: float | None = None) -> bool:
         """Keep a slot for a call that rings; False when full or draining. Call it on the event loop's thread.
 
+        `secs`: how long it is kept; `collect_secs` when left out.
         A call that has a slot keeps it, and one that rings is waited for anew from now on. `on_expired` is told the
         call's id when nobody collected the slot in time, or when a drain gave it up; not after `collect` or `release`.
         """
@@ -93,7 +94,7 @@ class LiveCalls:
             earlier.timer.cancel()
         elif self.is_full:
             return False
-        timer = asyncio.get_running_loop().call_later(self.collect_secs, self._expire, call_id)
+        timer = asyncio.get_running_loop().call_later(secs or self.collect_secs, self._expire, call_id)
         self._reserved[call_id] = _Reservation(timer, on_expired)
         self._tell()
         return True

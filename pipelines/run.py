@@ -13,6 +13,7 @@ from config.pipeline import PipelineDefinition
 from pipelines.attention import Attention
 from pipelines.call_recording import CallRecording
 from pipelines.conductor import Conductor
+from pipelines.disclosure import discloses, open_when_heard
 from pipelines.failure_step import failure_step
 from pipelines.housekeeping import take_apart
 from pipelines.ladder import Ladder, Means
@@ -109,6 +110,7 @@ class _CallRun:
         self._waiting: Waiting | None = None
         self._pipeline: PipelineRun | None = None
         self._detail: str | None = None
+        self._opening_ears: asyncio.Task[None] | None = None
         self._pipelines: list[PipelineRun] = []
         live.on_end(self._conductor.ask_to_end)
 
@@ -137,6 +139,9 @@ class _CallRun:
             self._detail = f"{type(error).__name__}: {error}"
             raise
         finally:
+            if self._opening_ears is not None:
+                self._opening_ears.cancel()
+                await asyncio.wait({self._opening_ears})
             if self._ladder is not None:
                 await self._ladder.close()
             # However it ended: what was said and recorded until then is kept.
@@ -155,10 +160,23 @@ class _CallRun:
             self._attend(assembly)
             self._pipeline = PipelineRun(assembly, self._conductor, desk)
             self._pipelines.append(self._pipeline)
+            if not assembly.goes_on:
+                await self._disclose(assembly)
             if not assembly.goes_on and announces(self._agent) and not self._call.is_announced:
                 await assembly.announcer.announce(SentenceKind.CONSENT)
             assembly = await self._pipeline.run()
             self._detail = self._pipeline.detail
+
+    async def _disclose(self, assembly: Assembly) -> None:
+        """Say who calls, before anything else."""
+        if self._call.is_disclosed:
+            self._scribe.event("agent.announced", at_ms=0, kind=SentenceKind.DISCLOSURE.value, by="twilio")
+        if not discloses(self._agent, self._call):
+            return
+        is_sound = await assembly.announcer.announce(SentenceKind.DISCLOSURE)
+        if assembly.closed_ears is not None:
+            opening = open_when_heard(assembly.closed_ears, assembly.announcer, self._scribe, by_model=not is_sound)
+            self._opening_ears = asyncio.create_task(opening, name=f"ears of {self._call.call_id}")
 
     def _plan(self, agent: AgentConfig, voice: CallTransport, *, goes_on: bool = False) -> Assembly:
         return Assembly(

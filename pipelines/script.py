@@ -1,7 +1,10 @@
 """What an agent is told and what it says first, with the variables of the call filled in."""
 
+from dataclasses import dataclass
+
 from config.agent import AgentConfig
 from config.phrases import spoken_language
+from pipelines.disclosure import discloses, disclosure_text, may_close_ears
 from pipelines.sentences import SentenceKind, Sentences
 from transcripts.call import Call
 
@@ -27,22 +30,46 @@ def announces(agent: AgentConfig) -> bool:
     return agent.recording.enabled and agent.recording.consent == "announce"
 
 
-def announcement_before(agent: AgentConfig, call: Call, sentences: Sentences | None) -> tuple[str, str] | None:
-    """What Twilio's voice says of the recording before a phone call's stream begins, and the language it is in.
+@dataclass(frozen=True, slots=True)
+class Beforehand:
+    """What Twilio's voice says before a phone call's stream, and which of our sentences that are."""
 
-    None when there is nothing to say, or when the stream has it as sound. `sentences` are those that the stream can
-    say; None: none, because a guest runs it.
+    text: str = ""
+    language: str = ""
+    is_announced: bool = False
+    is_disclosed: bool = False
+
+    @property
+    def as_say(self) -> tuple[str, str] | None:
+        """The text and its language; None when there is nothing to say."""
+        return (self.text, self.language) if self.text else None
+
+
+def announcement_before(agent: AgentConfig, call: Call, sentences: Sentences | None) -> Beforehand:
+    """Return what Twilio's voice says before a phone call's stream begins: who calls, and that it is recorded.
+
+    Nothing of what the stream can say itself. `sentences` are those that it has as sound; None: none, because a guest
+    runs it. Who calls is said first of all: with the other by Twilio's voice, it is too.
     """
     is_sound = sentences is not None and sentences.find(agent, SentenceKind.CONSENT, call.variables) is not None
-    if not announces(agent) or is_sound:
-        return None
-    text = agent.render(agent.recording.announcement, call.variables)
-    return text, spoken_language(agent.language, agent.recording.announcement)
+    is_announced = announces(agent) and not is_sound
+    is_disclosed = discloses(agent, call) and (is_announced or sentences is None or not may_close_ears(agent))
+    spoken: list[str] = []
+    raw: list[str] = []
+    if is_disclosed:
+        spoken.append(disclosure_text(agent, call))
+        raw.append(agent.disclosure or "")
+    if is_announced:
+        spoken.append(agent.render(agent.recording.announcement, call.variables))
+        raw.append(agent.recording.announcement)
+    return Beforehand(" ".join(spoken), spoken_language(agent.language, *raw), is_announced, is_disclosed)
 
 
 def greeting_of(agent: AgentConfig, call: Call, sentences: Sentences) -> str:
-    """What the model begins with: its greeting, after the announcement of the recording if nobody else can say that."""
+    """What the model begins with: its greeting, after who calls and that it is recorded if nobody else can say that."""
     spoken: list[str] = []
+    if discloses(agent, call) and sentences.find(agent, SentenceKind.DISCLOSURE, call.variables) is None:
+        spoken.append(disclosure_text(agent, call))
     if (
         announces(agent)
         and not call.is_announced

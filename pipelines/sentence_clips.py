@@ -16,7 +16,7 @@ _DAMAGED = "a shipped sentence is missing or damaged: install the server again"
 
 
 class SentenceKind(StrEnum):
-    """Which of an agent's sentences; but for `consent` the names of its phrases. The most needed first."""
+    """Which of an agent's sentences, the most needed first; but for `consent` and `disclosure` among its phrases."""
 
     FILLER = "filler"
     APOLOGY = "apology"
@@ -25,6 +25,7 @@ class SentenceKind(StrEnum):
     BUSY = "busy"
     DRAIN_GOODBYE = "drain_goodbye"
     CONSENT = "consent"
+    DISCLOSURE = "disclosure"
     TIME_WARNING = "time_warning"
     GOODBYE = "goodbye"
     SILENCE_GOODBYE = "silence_goodbye"

@@ -203,6 +203,8 @@ def wording(agent: AgentConfig, kind: SentenceKind) -> str:
     """Return the agent's own text of that kind, with its {variables} still in it."""
     if kind is SentenceKind.CONSENT:
         return agent.recording.announcement
+    if kind is SentenceKind.DISCLOSURE:
+        return agent.disclosure or ""
     return str(getattr(agent.phrases, kind))
 
 
@@ -224,6 +226,7 @@ def _texts(agent: AgentConfig, kind: SentenceKind) -> Iterator[str]:
     recording = agent.recording
     may_occur = {
         SentenceKind.CONSENT: recording.enabled and recording.consent == "announce",
+        SentenceKind.DISCLOSURE: agent.outbound.enabled and bool(agent.disclosure),
         SentenceKind.TIME_WARNING: agent.limits.warn_at_secs is not None,
         SentenceKind.CONNECTING: announces_transfer(agent.on_failure),
         SentenceKind.TAKE_MESSAGE: any(isinstance(rung, TakeMessageRung) for rung in agent.on_failure),

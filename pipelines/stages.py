@@ -24,6 +24,7 @@ from config.pipeline import SileroVad, Stage, TransportInput, TransportOutput
 from pipelines.announcer import Announcer
 from pipelines.call_recording import CallRecording
 from pipelines.caller_words import CallerWords
+from pipelines.disclosure import ClosedEars, Hear, discloses
 from pipelines.gemini_live import GeminiLive
 from pipelines.interruptions import GreetingGuard, KeptBack, cascade_strategies
 from pipelines.line import CallLine
@@ -57,7 +58,8 @@ class Assembly:
         recording: What is kept of the call.
         on_model_failed: Told why, when the model is not to be had any more.
         goes_on: Another pipeline of the same call came before this one.
-        say_in: The language that the model has to put our sentences into; empty: they are in the right one.
+            say_in: The language that the model has to put our sentences into; empty: they are in the right one.
+            closed_ears: What keeps the model from hearing until the disclosure was heard; None when nothing does.
     """
 
     call: Call
@@ -79,6 +81,7 @@ class Assembly:
     llm: LLMService[Any] | None = None
     tts: TTSService | None = None
     aggregators: LLMContextAggregatorPair | None = None
+    closed_ears: ClosedEars | None = None
     announcer: Announcer = field(init=False)
 
     def __post_init__(self) -> None:
@@ -202,7 +205,14 @@ def _pass_the_pipeline(assembly: Assembly, voice: VoiceActivity | None, model: G
             voice.hear(pcm, until_ms)
         model.hear(pcm, rate_hz, until_ms)
 
-    source.audio_reader = hear
+    def use(reader: Hear) -> None:
+        source.audio_reader = reader
+
+    if not assembly.goes_on and discloses(assembly.agent, assembly.call):
+        assembly.closed_ears = ClosedEars(hear, use)
+        use(assembly.closed_ears.hear)
+    else:
+        use(hear)
     # A model that waits longer for the end of speech gets silence in short pieces for as long.
     patience_ms = model.model_link.setup.settings.vad.silence_duration_ms or 0
     source.pieces.quiet_after_ms = max(source.pieces.quiet_after_ms, patience_ms + _ANSWERING_MS)

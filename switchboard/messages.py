@@ -75,7 +75,9 @@ class Done(_Body):
 class Order(_Body):
     """A call that rings and needs a place: of the asking process to the supervisor, and on to the one that is chosen.
 
-    `started_at` is ISO 8601 with its zone. `is_announced`: Twilio's voice tells the caller of the recording.
+    `started_at` is ISO 8601 with its zone. `is_announced`: Twilio's voice tells the caller of the recording;
+    `is_disclosed`: and that an assistant calls. `overrides`: what the call changes of its agent. `keep_secs`: how long
+    the place is kept; None: as long as for any call that rings.
     """
 
     kind: Literal["order"] = "order"
@@ -88,6 +90,9 @@ class Order(_Body):
     variables: dict[str, str] = {}
     started_at: str
     is_announced: bool = False
+    is_disclosed: bool = False
+    overrides: dict[str, Any] = {}
+    keep_secs: float | None = None
 
 
 class Placed(_Body):

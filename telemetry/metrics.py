@@ -12,6 +12,12 @@ CALLS_RINGING = Gauge(
 )
 TASKS = Gauge("trunkline_tasks", "Tasks on the event loop.", registry=REGISTRY)
 CALLS_TOTAL = Counter("trunkline_calls", "Calls ended, by the reason.", ["end_reason"], registry=REGISTRY)
+DIALS_TOTAL = Counter(
+    "trunkline_dials",
+    "Requests to Twilio to place a call: placed, or whether they may be repeated.",
+    ["outcome"],
+    registry=REGISTRY,
+)
 REFUSED_TOTAL = Counter("trunkline_refused", "Calls refused, by the reason.", ["reason"], registry=REGISTRY)
 ROUTED_TOTAL = Counter(
     "trunkline_routed",

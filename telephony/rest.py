@@ -4,6 +4,8 @@ import asyncio
 from base64 import b64encode
 from collections.abc import AsyncGenerator, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Self, cast
 from urllib.parse import urlsplit, urlunsplit
@@ -15,7 +17,8 @@ from twilio.http.response import Response  # pyright: ignore[reportMissingTypeSt
 from twilio.rest import Client  # pyright: ignore[reportMissingTypeStubs]
 
 # https://www.twilio.com/docs/api/errors: 20404 no such resource, 21220 the call is no longer in progress
-_ALREADY_OVER = frozenset({20404, 21220})
+_NO_SUCH_THING = 20404
+_ALREADY_OVER = frozenset({_NO_SUCH_THING, 21220})
 # https://www.twilio.com/docs/voice/api/call-resource#call-status-values
 _UNDER_WAY = frozenset({"queued", "ringing", "in-progress"})
 _MOST_LEGS = 20
@@ -51,6 +54,40 @@ class TwilioFailed(Exception):
         self.code = code
         self.repeat = repeat
         self.retry_after_secs = retry_after_secs
+
+
+@dataclass(frozen=True, slots=True)
+class DialRequest:
+    """A call that Twilio is to place.
+
+    Attributes:
+        to_number: Who is called, E.164.
+        from_number: What they see, E.164.
+        voice_url: Asked for TwiML when somebody answers.
+        status_url: Told how the call goes.
+        ring_secs: How long it rings.
+        time_limit_secs: When Twilio itself ends the call, counted from the answer.
+        further: More parameters, by the names of the SDK's `calls.create`.
+    """
+
+    to_number: str
+    from_number: str
+    voice_url: str
+    status_url: str
+    ring_secs: int
+    time_limit_secs: int
+    further: Mapping[str, str | int] = field(default_factory=dict[str, "str | int"])
+
+
+@dataclass(frozen=True, slots=True)
+class TwilioCall:
+    """A call as Twilio knows it. `status` is Twilio's word; `duration_secs` is None until the call is over."""
+
+    call_sid: str
+    status: str
+    direction: str
+    created_at: datetime | None  # aware
+    duration_secs: int | None
 
 
 class _TooMany(Exception):
@@ -130,6 +167,43 @@ class TwilioRest:
         """
         return await self._update(call_sid, twiml=twiml)
 
+    async def place(self, request: DialRequest) -> str:
+        """Have a phone rung, once; returns Twilio's id of the call. Raises `TwilioFailed`.
+
+        Twilio knows no idempotency key: after a failure with `Repeat.PERHAPS` (also one of Twilio's own, HTTP 5xx) a
+        phone may ring, and nothing but Twilio's list of calls, or a webhook, can tell.
+        """
+        with _translated(is_safe_after_5xx=False):
+            call = await self._client.calls.create_async(
+                to=request.to_number,
+                from_=request.from_number,
+                url=request.voice_url,
+                method="POST",
+                status_callback=request.status_url,
+                status_callback_method="POST",
+                status_callback_event=["initiated", "ringing", "answered", "completed"],
+                timeout=request.ring_secs,
+                time_limit=request.time_limit_secs,
+                **request.further,
+            )
+        return str(call.sid)
+
+    async def list_between(self, from_number: str, to_number: str, *, limit: int = 50) -> list[TwilioCall]:
+        """List the latest calls between two numbers, newest first. Raises `TwilioFailed`."""
+        with _translated():
+            found = await self._client.calls.list_async(from_=from_number, to=to_number, limit=limit)
+        return [_read_call(call) for call in found]
+
+    async def fetch(self, call_sid: str) -> TwilioCall | None:
+        """Return a call as it is now; None when Twilio does not know it (any more). Raises `TwilioFailed`."""
+        try:
+            with _translated():
+                return _read_call(await self._client.calls(call_sid).fetch_async())
+        except TwilioFailed as error:
+            if error.code == _NO_SUCH_THING:
+                return None
+            raise
+
     async def has_other_leg(self, call_sid: str) -> bool:
         """Whether the call has dialled somebody who is on the line or still rings: it is being, or was, transferred.
 
@@ -181,8 +255,11 @@ async def open_rest(
 
 
 @contextmanager
-def _translated() -> Generator[None]:
-    """Turn what the SDK and its HTTP client raise into `TwilioFailed`."""
+def _translated(*, is_safe_after_5xx: bool = True) -> Generator[None]:
+    """Turn what the SDK and its HTTP client raise into `TwilioFailed`.
+
+    `is_safe_after_5xx`: the request may be repeated after a failure of Twilio's own, whatever came of the first one.
+    """
     try:
         yield
     except _TooMany as error:
@@ -193,7 +270,10 @@ def _translated() -> Generator[None]:
             retry_after_secs=error.retry_after_secs,
         ) from error
     except TwilioRestException as error:
-        repeat = Repeat.SAFELY if error.status >= 500 else Repeat.NEVER
+        if error.status >= 500:
+            repeat = Repeat.SAFELY if is_safe_after_5xx else Repeat.PERHAPS
+        else:
+            repeat = Repeat.NEVER
         raise TwilioFailed(
             f"Twilio refused: HTTP {error.status}, error {error.code}", code=error.code, repeat=repeat
         ) from error
@@ -206,6 +286,18 @@ def _translated() -> Generator[None]:
         raise TwilioFailed(
             f"Twilio cannot be reached: {type(error).__name__}", repeat=Repeat.PERHAPS if was_sent else Repeat.SAFELY
         ) from error
+
+
+def _read_call(call: Any) -> TwilioCall:
+    duration = str(call.duration or "")
+    created_at: datetime | None = call.date_created or call.start_time
+    return TwilioCall(
+        call_sid=str(call.sid),
+        status=str(call.status or ""),
+        direction=str(call.direction or ""),
+        created_at=created_at if created_at is None or created_at.tzinfo else created_at.replace(tzinfo=UTC),
+        duration_secs=int(duration) if duration.isascii() and duration.isdigit() else None,
+    )
 
 
 def _read_secs(headers: Mapping[str, str]) -> float | None:

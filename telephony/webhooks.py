@@ -55,11 +55,15 @@ class StreamOver:
 
 @dataclass(frozen=True, slots=True)
 class StatusReport:
-    """A change of the call's status at Twilio, in Twilio's word; may come twice and out of order."""
+    """A change of the call's status at Twilio, in Twilio's word; may come twice and out of order.
+
+    `duration_secs` is how long the call lasted from its answer on, where Twilio says so: at its end.
+    """
 
     call_sid: str
     status: str
     is_final: bool
+    duration_secs: int | None = None
 
 
 def parse_form(body: bytes) -> dict[str, list[str]]:
@@ -90,7 +94,9 @@ def parse_status_report(form: Form) -> StatusReport:
     status = _field(form, "CallStatus")
     if status is None:
         raise BadForm("CallStatus is missing")
-    return StatusReport(_call_sid(form), status, status in _FINAL_STATUSES)
+    duration = _field(form, "CallDuration") or ""
+    secs = int(duration) if duration.isascii() and duration.isdigit() and len(duration) < 8 else None
+    return StatusReport(_call_sid(form), status, status in _FINAL_STATUSES, secs)
 
 
 def _call_sid(form: Form) -> str:

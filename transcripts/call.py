@@ -47,6 +47,27 @@ class EndReason(StrEnum):
     FAILED = "failed"
     SERVER_CRASHED = "server_crashed"
     """The process that held the call died; another one wrote so later."""
+    BUSY = "busy"
+    """The called person's line was busy, or he declined."""
+    NO_ANSWER = "no_answer"
+    FAILED_TO_DIAL = "failed_to_dial"
+    """The phone never rang: Twilio refused the call, or could not place it."""
+    CANCELLED = "cancelled"
+    """It was called off before anybody answered."""
+    REFUSED = "refused"
+    """A rule forbade the call when its time had come: calling hours, a limit, an agent that may call no more."""
+    ENDED_BY_API = "ended_by_api"
+    """Somebody with a key hung up."""
+
+
+class AttemptOutcome(StrEnum):
+    """What became of a request to Twilio to place a call."""
+
+    PLACED = "placed"
+    REFUSED = "refused"
+    """Twilio would not, and will not."""
+    NOT_SENT = "not_sent"
+    """It certainly placed no call, and may be repeated."""
 
 
 class Speaker(StrEnum):
@@ -102,7 +123,8 @@ class Consent:
 class Call:
     """One call, as known before anyone spoke. Numbers are E.164; a browser has neither numbers nor a `call_sid`.
 
-    `is_announced`: Twilio's voice has told the caller already that the call is recorded.
+    `is_announced`: Twilio's voice has told the caller already that the call is recorded; `is_disclosed`: and that an
+    automated assistant calls. `overrides`: what this call changes of its agent, see `config.overrides`.
     """
 
     call_id: str
@@ -114,6 +136,8 @@ class Call:
     variables: dict[str, str]
     started_at: datetime  # aware
     is_announced: bool = False
+    is_disclosed: bool = False
+    overrides: dict[str, Any] = field(default_factory=dict[str, Any])
 
 
 @dataclass(frozen=True, slots=True)

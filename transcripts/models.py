@@ -8,6 +8,7 @@ from sqlmodel import JSON, CheckConstraint, Field, ForeignKey, Index, UniqueCons
 
 from storage.rows import Row
 from transcripts.call import (
+    AttemptOutcome,
     CallStatus,
     ConsentAnswer,
     ConsentGivenBy,
@@ -56,7 +57,50 @@ class CallRow(Row, table=True):
     recording_error: str | None = None
     next_step: dict[str, Any] | None = Field(default=None, sa_type=JSON(none_as_null=True))  # pyright: ignore[reportArgumentType]
     owner: str | None = None
-    """Which server process took the call, by its name in `processes`."""
+    """Which server process took the call, by its name in `processes`; of one that is yet to be placed: which will."""
+    overrides: dict[str, Any] | None = Field(default=None, sa_type=JSON(none_as_null=True))  # pyright: ignore[reportArgumentType]
+    """What the call changes of its agent."""
+
+
+class OutgoingRow(Row, table=True):
+    """What is known of a placed call beside its row in `calls`, where its number, agent and variables are."""
+
+    __tablename__ = "outgoing_calls"  # pyright: ignore[reportAssignmentType]
+    __table_args__ = (
+        UniqueConstraint("requested_by", "idempotency_key"),
+        Index(None, "dialled_at"),
+    )
+
+    call_id: str = Field(primary_key=True, sa_column_args=[ForeignKey("calls.call_id", ondelete="CASCADE")])
+    requested_by: str = ""
+    """The API key's id; empty in the open mode."""
+    idempotency_key: str | None = None
+    request_hash: str
+    ring_secs: int
+    due_at: datetime | None = None
+    """When it is to be placed; None: at once."""
+    dialled_at: datetime | None = None
+    """When Twilio was first asked to place it."""
+    answered_secs: int | None = None
+    """How long the call lasted from its answer on, by Twilio; None until Twilio has said so."""
+    problem: str | None = None
+    """One sentence, when it was not placed."""
+    problem_code: int | None = None
+    """Twilio's error code behind it."""
+
+
+class AttemptRow(Row, table=True):
+    """One request to Twilio to place a call, written down before it is sent. No `outcome`: nobody knows yet."""
+
+    __tablename__ = "dial_attempts"  # pyright: ignore[reportAssignmentType]
+    __table_args__ = (UniqueConstraint("call_id", "number"), _one_of("outcome", AttemptOutcome))
+
+    id: int | None = Field(default=None, primary_key=True)
+    call_id: str = Field(sa_column_args=[ForeignKey("calls.call_id", ondelete="CASCADE")])
+    number: int
+    started_at: datetime
+    outcome: str | None = None
+    error_code: int | None = None
 
 
 class TurnRow(Row, table=True):

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement
-from sqlmodel import and_, col, func, select, update
+from sqlalchemy import ColumnElement, exists
+from sqlmodel import and_, col, func, or_, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from storage.engine import Database
 from storage.rows import insert_or_ignore
-from transcripts.call import CallStatus, EndReason
+from transcripts.call import CallStatus, Direction, EndReason
 from transcripts.instance import Instance
-from transcripts.models import CallEventRow, CallRow, ProcessRow, TurnRow
+from transcripts.models import AttemptRow, CallEventRow, CallRow, ProcessRow, TurnRow
 
 CRASH_EVENT = "server_crashed"
 # A dead process's own log may be found later and goes on where it was; what is added here must not take its places.
@@ -60,8 +60,9 @@ class Owners:
         await self._change(name, ended_at=datetime.now(UTC))
 
     async def list_owners(self) -> set[str]:
-        """Name every process that holds a live call, as far as the database knows."""
-        query = select(CallRow.owner).where(_is_live, col(CallRow.owner).is_not(None)).distinct()
+        """Name every process that holds a live call or is about to place one, as far as the database knows."""
+        holds = or_(_is_live, _is_being_placed)
+        query = select(CallRow.owner).where(holds, col(CallRow.owner).is_not(None)).distinct()
         async with self._db.reader() as session:
             return {owner for owner in await session.exec(query) if owner is not None}
 
@@ -75,17 +76,21 @@ class Owners:
     async def close_calls_of(self, owner: str) -> list[CallRow]:
         """End every live call of a dead process and return their rows as they are now.
 
+        Those that it was about to place are nobody's from now on: whoever looks for such calls goes on with them.
         A call ended when it was last heard of: at the end of its last turn, or at its last event.
         """
+        await self._release(owner)
         return await self._close(and_(_is_live, col(CallRow.owner) == owner), EndReason.SERVER_CRASHED)
 
     async def close_abandoned(self, now: datetime, ringing_secs: float) -> list[CallRow]:
         """End the calls that have rung for longer than `ringing_secs`, and return their rows as they are now.
 
+        But for those that we placed: Twilio knows how they stand, and is asked (`calling`).
         So are live calls without an owner after a day: they are left over from versions that named none.
         """
         unanswered = and_(
             col(CallRow.status) == CallStatus.RINGING.value,
+            col(CallRow.direction) != Direction.OUTBOUND.value,
             col(CallRow.created_at) < now - timedelta(seconds=ringing_secs),
         )
         left_over = and_(_is_live, col(CallRow.owner).is_(None), col(CallRow.live_at) < now - _OWNERLESS)
@@ -112,6 +117,12 @@ class Owners:
                 closed.append(row)
         return closed
 
+    async def _release(self, owner: str) -> None:
+        mine = and_(_is_being_placed, col(CallRow.owner) == owner)
+        if await self._find(mine):
+            async with self._db.writer() as session:
+                await session.exec(update(CallRow).where(mine).values(owner=None))
+
     async def _find(self, which: ColumnElement[bool]) -> bool:
         # Most of the time there is nothing to do, and a writer would hold up SQLite's others for that.
         async with self._db.reader() as session:
@@ -119,6 +130,13 @@ class Owners:
 
 
 _is_live = col(CallRow.status) == CallStatus.LIVE.value
+_is_being_placed = and_(
+    col(CallRow.status) != CallStatus.LIVE.value,
+    or_(
+        col(CallRow.status) == CallStatus.QUEUED.value,
+        exists().where(col(AttemptRow.call_id) == col(CallRow.call_id), col(AttemptRow.outcome).is_(None)),
+    ),
+)
 
 
 async def _end(session: AsyncSession, row: CallRow, reason: EndReason, ended_at: datetime) -> bool:

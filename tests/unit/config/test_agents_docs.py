@@ -13,6 +13,7 @@ from config.digits import DigitField, Digits
 from config.handoff import Handoff
 from config.listening import Ambient, Idle, Listening
 from config.on_failure import DEFAULT_LADDER, RUNGS, MessageLimits
+from config.outbound import Outbound
 from config.pipeline import STAGES, GeminiCompression, GeminiConnection, GeminiVad
 from config.recording import Recording, WithoutConsent
 from config.transfers import Target, Transfer
@@ -25,6 +26,7 @@ HEADINGS = {
     Listening: "`listening`",
     Idle: "`idle`",
     Ambient: "`ambient`",
+    Outbound: "`outbound`",
     Recording: "`recording`",
     Handoff: "`handoff`",
     WithoutConsent: "`without_consent`",
@@ -55,10 +57,16 @@ def rows(heading: str) -> dict[str, list[str]]:
     return {cells[0].strip("`"): cells[1:] for cells in lines}
 
 
+def names_of(model: type[BaseModel]) -> set[str]:
+    """The fields as a file names them."""
+    return {field.alias or name for name, field in model.model_fields.items()}
+
+
 @pytest.mark.parametrize("model", HEADINGS, ids=lambda model: model.__name__)
 def test_every_field_has_a_row_with_its_default(model: type[BaseModel]) -> None:
     found = rows(HEADINGS[model])
-    for name, field in model.model_fields.items():
+    for own_name, field in model.model_fields.items():
+        name = field.alias or own_name
         if (model, name) == (AgentConfig, "name"):
             continue
         assert name in found, f"{HEADINGS[model]} has no row for {name}"
@@ -76,7 +84,7 @@ def test_every_field_has_a_row_with_its_default(model: type[BaseModel]) -> None:
 
 def test_no_row_describes_a_field_that_does_not_exist() -> None:
     for heading in set(HEADINGS.values()):
-        known = {name for model, place in HEADINGS.items() if place == heading for name in model.model_fields}
+        known = {name for model, place in HEADINGS.items() if place == heading for name in names_of(model)}
         assert set(rows(heading)) <= known, heading
 
 

@@ -1,0 +1,37 @@
+"""The door of `/v1`: an API key with the scope that is asked for, or this machine in open mode."""
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from api.access import may_ask_openly
+from api.deps import ServicesDep
+from api.errors import KeyNeeded, ScopeMissing
+from api.patience import database_in_time
+
+OPEN = ""
+"""Who asks in the open mode."""
+
+
+def needs(scope: str) -> Callable[..., Awaitable[str]]:
+    """Return a door that lets pass whose key has this scope, and tells the key's id; `OPEN` in the open mode."""
+
+    async def check(request: Request, services: ServicesDep) -> str:
+        if may_ask_openly(services.settings, request.headers):
+            return OPEN
+        scheme, _, given = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not given.strip():
+            raise KeyNeeded
+        async with database_in_time():
+            key = await services.keys.check(given.strip(), now=datetime.now(UTC))
+        if scope not in key.scopes:
+            raise ScopeMissing(f"This API key lacks the scope {scope}; make one with it: cli.py keys create.")
+        return key.key_id
+
+    return check
+
+
+MayRead = Annotated[str, Depends(needs("calls:read"))]
+MayWrite = Annotated[str, Depends(needs("calls:write"))]

@@ -1,0 +1,65 @@
+"""The dialler of a server process: opened with everything it leans on, and swept until the end."""
+
+import asyncio
+import math
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+from loguru import logger
+
+from api.lines import OutgoingLines
+from calling.dialler import Dialler
+from config.agents_folder import AgentCatalog, AgentWatch
+from config.prices import load_prices
+from config.settings import Settings
+from config.twilio_credentials import twilio_credentials
+from storage.engine import Database
+from telephony.rest import open_rest
+from transcripts.outgoing import OutgoingStore, Room
+
+_REQUEST_SECS = 10.0
+
+
+@asynccontextmanager
+async def open_dialler(
+    settings: Settings, db: Database, agents: AgentWatch, lines: OutgoingLines
+) -> AsyncGenerator[Dialler]:
+    """Yield what places calls. Without credentials of Twilio's none can be placed, and it says so."""
+
+    async def current_agents() -> AgentCatalog:
+        await asyncio.to_thread(agents.refresh)
+        return agents.catalog
+
+    room = await asyncio.to_thread(room_of, settings)
+    async with open_rest(twilio_credentials(settings), settings.twilio_api_base, timeout_secs=_REQUEST_SECS) as rest:
+        dialler = Dialler(
+            OutgoingStore(db),
+            rest,
+            lines,
+            current_agents,
+            base_url=settings.effective_public_base_url,
+            owner=lines.instance,
+            room=room,
+        )
+        sweeping = asyncio.create_task(dialler.run(), name="sweep of placed calls")
+        sweeping.add_done_callback(_tell_of_the_end)
+        try:
+            yield dialler
+        finally:
+            sweeping.cancel()
+            await asyncio.wait({sweeping})
+            await dialler.close()
+
+
+def room_of(settings: Settings) -> Room:
+    """Return how much may be dialled. Reads the price table when there is a limit of money: call it in a thread."""
+    if settings.max_spend_per_day_usd is None:
+        return Room(settings.max_outgoing_calls)
+    prices = load_prices().prices
+    usd_per_minute = prices.twilio_outgoing_call.usd + prices.twilio_media_stream.usd
+    return Room(settings.max_outgoing_calls, math.floor(settings.max_spend_per_day_usd / usd_per_minute + 1e-9))
+
+
+def _tell_of_the_end(sweeping: asyncio.Task[None]) -> None:
+    if not sweeping.cancelled() and (error := sweeping.exception()) is not None:
+        logger.opt(exception=error).error("calls that are due, or left behind, are not looked for any more")
