@@ -62,28 +62,24 @@ async def open_services(settings: Settings, colleagues: Colleagues) -> AsyncGene
     await asyncio.to_thread(load_voice_model)
     gemini = await asyncio.to_thread(client_for, settings)
     async with AsyncExitStack() as closing:
-        archive = await closing.enter_async_context(open_archive(settings))
+        enter = closing.enter_async_context
+        archive = await enter(open_archive(settings))
         db, store, log = archive.database, archive.store, archive.log_writer
         lag = closing.enter_context(LoopLag(settings.max_loop_lag_ms).measuring())
         live = LiveCalls(settings.max_calls, most_here=settings.max_calls_per_process, is_slow=lag.is_slow)
         reader = gemini if settings.prepare_sentences else None
-        sentences = await closing.enter_async_context(
-            open_sentences(settings.data_dir / "sentences", reader, lambda: agents.catalog.agents)
-        )
+        sentences = await enter(open_sentences(settings.data_dir / "sentences", reader, lambda: agents.catalog.agents))
         ringing = Ringing(gemini, bots, sentences, toolbox)
         closing.push_async_callback(ringing.close)
         folder = archive.recordings_dir
         shared = CallServices(gemini, ringing, sentences, folder, toolbox, lambda agent: Records(db, agent))
         answering = Answering(bots, live, log, shared)
         name = archive.instance.name
-        talks = await closing.enter_async_context(
-            open_talks(settings, answering, store, owner=name, colleagues=colleagues)
-        )
-        rescue = await closing.enter_async_context(open_rescue(settings, store, log, agents))
-        await closing.enter_async_context(archive.workflows.carrying_out())
-        await closing.enter_async_context(archive.sweeper.sweeping(rescue.watch_rows))
-        lines = OutgoingLines(live, answering, colleagues, name)
-        dialler = await closing.enter_async_context(open_dialler(settings, db, agents, lines))
+        talks = await enter(open_talks(settings, answering, store, owner=name, colleagues=colleagues))
+        rescue = await enter(open_rescue(settings, store, log, agents))
+        await enter(archive.workflows.carrying_out())
+        await enter(archive.sweeper.sweeping(rescue.watch_rows))
+        dialler = await enter(open_dialler(settings, db, agents, OutgoingLines(live, answering, colleagues, name)))
         records, calls = (db, agents, store, log), (live, answering, answering.run_stream)
         rest = (talks, name, rescue, archive.sweeper, dialler, KeyStore(db), sentences, colleagues)
         yield Services(settings, *records, *calls, secret, *rest)
