@@ -6,11 +6,12 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Generator
+from collections.abc import Coroutine, Generator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn, TypeVar
+from uuid import uuid4
 
 import typer
 
@@ -31,8 +32,11 @@ agents_app = typer.Typer(help="The agents in the YAML files.", no_args_is_help=T
 app.add_typer(agents_app, name="agents")
 bench_app = typer.Typer(help="How many calls a core carries, measured at the wire.", no_args_is_help=True)
 app.add_typer(bench_app, name="bench")
+keys_app = typer.Typer(help="API keys for /v1.", no_args_is_help=True)
+app.add_typer(keys_app, name="keys")
 
 _ROOT = Path(__file__).parent
+_Result = TypeVar("_Result")
 _BENCH_RESULTS = _ROOT / "bench" / "results"
 _CHILD_STOP_SECS = 5.0
 
@@ -86,13 +90,41 @@ def demo() -> None:
 
 @app.command()
 def call(
-    simulate: Annotated[str, typer.Option(help="The agent to phone, by a simulated telephone.")],
+    to: Annotated[str | None, typer.Argument(help="Whom to call, E.164; leave it out with --simulate.")] = None,
+    agent: Annotated[str | None, typer.Option(help="Which agent speaks.")] = None,
+    from_number: Annotated[str | None, typer.Option("--from", help="The number they see; one of ours.")] = None,
+    variable: Annotated[list[str] | None, typer.Option(help="name=value for the agent's texts; repeat it.")] = None,
+    ring_secs: Annotated[int | None, typer.Option(help="How long the phone rings.")] = None,
+    at: Annotated[str | None, typer.Option(help="When, as 2026-03-01T09:00:00+01:00; now when left out.")] = None,
+    simulate: Annotated[str | None, typer.Option(help="An agent to phone, by a simulated telephone.")] = None,
     fault: Annotated[
-        str | None, typer.Option(help="What goes wrong on the way; the names: simulators/faults.py.")
+        str | None, typer.Option(help="What goes wrong on a simulated call; the names: simulators/faults.py.")
     ] = None,
 ) -> None:
-    """Phone an agent of the running server without a telephone."""
+    """Have the running server call somebody; or phone an agent of it without a telephone (--simulate)."""
     settings = _settings(log_level="WARNING")
+    if simulate is not None:
+        _simulate(settings, simulate, fault)
+    if to is None or agent is None:
+        _stop("say whom to call and which agent speaks: cli.py call +15551230177 --agent front-desk", 2)
+    pairs = [one.partition("=") for one in variable or []]
+    if any(not equals for _, equals, _ in pairs):
+        _stop("--variable: write name=value", 2)
+    given = {"from": from_number, "ring_secs": ring_secs, "at": at}
+    body = {"agent": agent, "to": to, "variables": {name: value for name, _, value in pairs}}
+    body |= {name: value for name, value in given.items() if value is not None}
+    from net.our_server import NoServer, ServerSaysNo, place_call
+
+    base_url = settings.model_copy(update={"public_base_url": None}).effective_public_base_url
+    api_key = settings.api_key.get_secret_value() if settings.api_key else None
+    try:
+        placed = asyncio.run(place_call(base_url, body, api_key=api_key, idempotency_key=uuid4().hex))
+    except (NoServer, ServerSaysNo) as error:
+        _stop(str(error), 1)
+    print(f"call {placed['call_id']} is {placed['status']}")
+
+
+def _simulate(settings: Settings, name: str, fault: str | None) -> NoReturn:
     from demo.phone import simulate_call
     from demo.trouble import NoTrouble, fault_of_a_call
 
@@ -101,12 +133,57 @@ def call(
     except NoTrouble as error:
         _stop(str(error), 2)
     try:
-        agent = load_agents(settings.agents_dir, known_bots=None).by_name(simulate)
+        agent = load_agents(settings.agents_dir, known_bots=None).by_name(name)
     except AgentErrors as error:
         _stop(str(error), 2)
     if agent is None or not agent.numbers:
-        _stop(f"no agent named {simulate} has a number; agents are the files in {settings.agents_dir}", 2)
+        _stop(f"no agent named {name} has a number; agents are the files in {settings.agents_dir}", 2)
     raise typer.Exit(asyncio.run(simulate_call(settings, agent, write=print, fault=trouble)))
+
+
+@keys_app.command("create")
+def create(
+    name: Annotated[str, typer.Argument(help="Who or what the key is for.")],
+    scope: Annotated[list[str], typer.Option(help="What it is good for: calls:read, calls:write; repeat it.")],
+    days: Annotated[
+        int | None, typer.Option(min=1, max=36_500, help="How long it is good; for ever if left out.")
+    ] = None,
+) -> None:
+    """Make an API key and print it, once."""
+    from storage.key_desk import create_key
+    from storage.keys import BadKeyName, UnknownScope
+
+    try:
+        print(_with_database(create_key(_settings(log_level="WARNING"), name, scope, days)))
+    except (UnknownScope, BadKeyName) as error:
+        _stop(str(error), 2)
+
+
+@keys_app.command("list")
+def list_keys() -> None:
+    """Print the API keys there are: their ids and what they are good for, never the keys."""
+    from storage.key_desk import list_keys as listed
+
+    print(_with_database(listed(_settings(log_level="WARNING"))))
+
+
+@keys_app.command("revoke")
+def revoke(key_id: Annotated[str, typer.Argument(help="The key's id: what follows tk_ in it.")]) -> None:
+    """Make an API key useless, at once."""
+    from storage.key_desk import revoke_key
+
+    if not _with_database(revoke_key(_settings(log_level="WARNING"), key_id)):
+        _stop(f"there is no API key with the id {key_id}; cli.py keys list names them", 2)
+    print(f"the API key {key_id} is good for nothing from now on")
+
+
+def _with_database(errand: Coroutine[Any, Any, _Result]) -> _Result:
+    from storage.errors import BadDatabaseUrl, DatabaseAhead, DatabaseAway
+
+    try:
+        return asyncio.run(errand)
+    except (BadDatabaseUrl, DatabaseAhead, DatabaseAway) as error:
+        _stop(str(error), 3)
 
 
 @app.command()

@@ -42,7 +42,9 @@ NumberPrefix = Annotated[str, AfterValidator(_prefix), Field(json_schema_extra={
 class Outbound(BaseModel):
     """Whether the agent may call anybody, and whom."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, validate_by_name=True, validate_by_alias=True
+    )
 
     enabled: bool = Field(default=False, description="Whether this agent may place calls at all.")
     from_number: PhoneNumber | None = Field(

@@ -33,6 +33,10 @@ class SentenceKind(StrEnum):
     MESSAGE_THANKS = "message_thanks"
 
 
+SHIPPED = frozenset(SentenceKind) - {SentenceKind.DISCLOSURE}
+"""Those that a shipped clip may stand in for; who calls cannot be said in other words than the agent's."""
+
+
 @dataclass(frozen=True, slots=True)
 class Spoken:
     """A sentence as sound.

@@ -24,7 +24,7 @@ async def place(house: House, **changes: Any) -> httpx.Response:
 
 async def ended(house: House, call_id: str) -> dict[str, Any]:
     async with asyncio.timeout(15):
-        while (call := (await ask(house, "GET", f"/v1/calls/{call_id}")).json())["status"] != "ended":
+        while (call := (await ask(house, "GET", f"/v1/calls/{call_id}")).json())["status"] != "ended":  # noqa: ASYNC110
             await asyncio.sleep(0.05)
     return call
 

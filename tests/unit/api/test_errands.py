@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from api.errands import Errands, call_in, order_for
+from api.errands import Errands
+from api.orders import call_in, order_for
 from api.slots import admit
 from pipelines.live import LiveCall, LiveCalls
 from switchboard.colleagues import Alone

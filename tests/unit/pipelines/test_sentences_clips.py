@@ -8,7 +8,7 @@ import pytest
 from loguru import logger
 
 from config.phrases import default_announcement, default_phrases
-from pipelines.sentence_clips import CLIPS, SentenceKind, ShippedClips, load_shipped
+from pipelines.sentence_clips import CLIPS, SHIPPED, SentenceKind, ShippedClips, load_shipped
 from pipelines.sentence_reading import RATE_HZ, trim_reading
 
 LANGUAGES = ["en", "es", "fr"]
@@ -20,13 +20,13 @@ def shipped() -> ShippedClips:
 
 
 def test_every_kind_is_there_in_every_language(shipped: ShippedClips) -> None:
-    assert set(shipped) == {(language, kind) for language in LANGUAGES for kind in SentenceKind}
+    assert set(shipped) == {(language, kind) for language in LANGUAGES for kind in SHIPPED}
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_a_clip_says_the_default_wording(shipped: ShippedClips, language: str) -> None:
     phrases = default_phrases(language)
-    for kind in SentenceKind:
+    for kind in SHIPPED:
         is_consent = kind is SentenceKind.CONSENT
         wording = default_announcement(language) if is_consent else getattr(phrases, kind)
         assert shipped[language, kind].text == wording, kind
@@ -46,7 +46,7 @@ def test_a_clip_sounds_from_its_first_moment_to_its_last(shipped: ShippedClips) 
 
 
 def test_no_file_is_there_that_nothing_reads() -> None:
-    known = {f"{language}/{kind}.ogg" for language in LANGUAGES for kind in SentenceKind}
+    known = {f"{language}/{kind}.ogg" for language in LANGUAGES for kind in SHIPPED}
     known |= {"README.md", "clips.yaml", "make_clips.py"}
     there = [path for path in CLIPS.rglob("*") if path.is_file() and path.suffix != ".pyc"]
     assert {path.relative_to(CLIPS).as_posix() for path in there} == known

@@ -1,0 +1,60 @@
+"""API keys from the command line: the database opened for one errand, and what came of it as lines of text."""
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+
+from config.settings import Settings
+from storage.engine import Database
+from storage.keys import KeyRow, KeyStore
+
+
+@asynccontextmanager
+async def open_keys(settings: Settings) -> AsyncGenerator[KeyStore]:
+    """Yield the keys of the server with these settings. Raises `storage.errors` when its database cannot be used."""
+    database = Database(settings.database_url)
+    await database.connect(settings.database_wait_secs)
+    try:
+        await database.migrate()
+        yield KeyStore(database)
+    finally:
+        await database.close()
+
+
+async def create_key(settings: Settings, name: str, scopes: Sequence[str], days: int | None) -> str:
+    """Make a key that is good for `days`, or for ever; returns what to print, with the key in it.
+
+    Raises `UnknownScope`, `BadKeyName`, and as `open_keys`.
+    """
+    now = datetime.now(UTC)
+    async with open_keys(settings) as keys:
+        new = await keys.create(name, scopes, now=now, expires_at=None if days is None else now + timedelta(days=days))
+    return f"{new.text}\nThis is shown once. It is kept as a hash; revoke it with: cli.py keys revoke {new.key_id}"
+
+
+async def list_keys(settings: Settings) -> str:
+    """Return a table of the keys, none of which can be used from it. Raises as `open_keys`."""
+    async with open_keys(settings) as keys:
+        rows = await keys.list_keys()
+    if not rows:
+        return "there is no API key; make one with: cli.py keys create NAME --scope calls:write"
+    now = datetime.now(UTC)
+    table = [["id", "name", "scopes", "made", "last used", "state"], *(_cells(row, now) for row in rows)]
+    widths = [max(len(cells[column]) for cells in table) for column in range(len(table[0]))]
+    return "\n".join("  ".join(map(str.ljust, cells, widths)).rstrip() for cells in table)
+
+
+async def revoke_key(settings: Settings, key_id: str) -> bool:
+    """Revoke a key; False when there is none of that id. Raises as `open_keys`."""
+    async with open_keys(settings) as keys:
+        return await keys.revoke(key_id, now=datetime.now(UTC))
+
+
+def _cells(row: KeyRow, now: datetime) -> list[str]:
+    state = "good"
+    if row.revoked_at is not None:
+        state = f"revoked {row.revoked_at:%Y-%m-%d}"
+    elif row.expires_at is not None:
+        state = f"{'expired' if row.expires_at <= now else 'good until'} {row.expires_at:%Y-%m-%d}"
+    used = f"{row.last_used_at:%Y-%m-%d}" if row.last_used_at else "never"
+    return [row.key_id, row.name, ",".join(row.scopes), f"{row.created_at:%Y-%m-%d}", used, state]
