@@ -59,10 +59,14 @@ class House:
     async def dial_quietly(self, **options: Any) -> SimulatedCall:
         """Ring a front desk that does not speak first; returns when the model hears the line."""
         call = await self.dial(**options)
-        async with asyncio.timeout(5):
-            while not await self.events(call, "model.ready"):  # noqa: ASYNC110 - a database has no event to wait for
-                await asyncio.sleep(0.05)
+        await self.until_event(call, "model.ready")
         return call
+
+    async def until_event(self, call: SimulatedCall, kind: str, *, timeout_secs: float = 15) -> None:
+        """Wait until an event of this kind was written."""
+        async with asyncio.timeout(timeout_secs):
+            while not await self.events(call, kind):  # noqa: ASYNC110 - a database has no event to wait for
+                await asyncio.sleep(0.05)
 
     async def say(self, call: SimulatedCall, clip_id: str) -> tuple[int, int]:
         """Have the caller say a shipped clip; returns (start_ms, end_ms) of stream time."""

@@ -39,7 +39,7 @@ async def test_somebody_is_called_told_who_calls_and_talked_with(make_house) -> 
     assert (call.setup.to, call.setup.from_) == (PERSON, "+15551230100")
     await call.connected()
     await house.say(call, "hello")
-    await call.wait_quiet(quiet_ms=1500)
+    await house.until_event(call, "agent.disclosed")
     await house.say(call, "goodbye")
     await call.ended()
     done = await ended(house, call_id)
