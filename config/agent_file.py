@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from config.agent import AGENT_NAME, AgentConfig
+from config.ambient_sound import find_sound, sound_fault
 from config.errors import AgentProblem, Fault
 from config.on_failure import RUNGS
 from config.pipeline import STAGES, PipelineDefinition, Stage
@@ -54,12 +55,13 @@ def read_agent(path: Path, checks: Checks) -> tuple[AgentConfig | None, list[Age
 
 def parse_agent(path: Path, content: bytes, checks: Checks) -> tuple[AgentConfig | None, list[AgentProblem]]:
     """As `read_agent`, for the file's bytes."""
-    agent, faults = _parse(path.stem, content, checks)
+    agent, faults = _parse(path, content, checks)
     problems = [AgentProblem(str(path), dotted(fault.path), fault.message, fault.cure) for fault in faults]
     return (None, problems) if problems else (agent, [])
 
 
-def _parse(name: str, content: bytes, checks: Checks) -> tuple[AgentConfig | None, list[Fault]]:
+def _parse(path: Path, content: bytes, checks: Checks) -> tuple[AgentConfig | None, list[Fault]]:
+    name = path.stem
     if not AGENT_NAME.fullmatch(name):
         cure = "the file's name is the agent's name: lower-case letters, digits and dashes"
         return None, [Fault((), f"{name!r} is not a usable agent name", cure)]
@@ -78,11 +80,11 @@ def _parse(name: str, content: bytes, checks: Checks) -> tuple[AgentConfig | Non
     if "name" in fields:
         return None, [Fault(("name",), "is taken from the file's name", "remove this line")]
     try:
-        agent = AgentConfig.model_validate({**fields, "name": name})
+        agent = AgentConfig.model_validate({**find_sound(fields, path.parent), "name": name})
     except ValidationError as error:
         return None, [fault_of(AgentConfig, line) for line in error.errors()]
     tool_faults = checks.check_tools(agent) if checks.check_tools else ()
-    return agent, [*_bot_faults(agent, checks), *_dotted_faults(agent, checks), *tool_faults]
+    return agent, [*_bot_faults(agent, checks), *_sound_faults(agent), *_dotted_faults(agent, checks), *tool_faults]
 
 
 def _bot_faults(agent: AgentConfig, checks: Checks) -> list[Fault]:
@@ -105,6 +107,11 @@ def _bot_faults(agent: AgentConfig, checks: Checks) -> list[Fault]:
         faults = [fault_of(model, line) for line in error.errors()]
         return [Fault(("settings", *fault.path), fault.message, fault.cure) for fault in faults]
     return []
+
+
+def _sound_faults(agent: AgentConfig) -> list[Fault]:
+    wrong = sound_fault(agent.listening.ambient.sound)
+    return [] if wrong is None else [Fault(("listening", "ambient", "sound"), *wrong)]
 
 
 def _dotted_faults(agent: AgentConfig, checks: Checks) -> list[Fault]:

@@ -9,7 +9,7 @@ from collections import deque
 from typing import Any, cast
 
 from aiortc import RTCPeerConnection
-from pipecat.frames.frames import InputAudioRawFrame, OutputAudioRawFrame
+from pipecat.frames.frames import InputAudioRawFrame, OutputAudioRawFrame, StartFrame
 from pipecat.transports.base_transport import TransportParams
 from pipecat.transports.smallwebrtc.connection import SmallWebRTCConnection
 from pipecat.transports.smallwebrtc.transport import (
@@ -41,6 +41,10 @@ class _Input(CallerTap, SmallWebRTCInputTransport):
 
 
 class _Output(AgentTap, SmallWebRTCOutputTransport):
+    async def start(self, frame: StartFrame) -> None:
+        await super().start(frame)
+        self.begin_background(self._send_room, lambda: self._ahead_ms)
+
     async def write_audio_frame(self, frame: OutputAudioRawFrame) -> bool:
         track = self._track
         if track is None or not self._client.is_connected or self._client.is_closing:
@@ -49,13 +53,27 @@ class _Output(AgentTap, SmallWebRTCOutputTransport):
             return True
         # Pipecat's own method waits until the chunk is gone; then the track finds nothing and sends silence between
         # two chunks whenever the loop is late, and the voice comes in pieces.
-        track.add_audio_bytes(frame.audio)
-        self.line.agent_audio(frame.audio)
-        waiting = cast(deque[Any], track._chunk_queue)  # pyright: ignore[reportPrivateUsage, reportUnknownMemberType]
-        ahead_ms = len(waiting) * _TRACK_CHUNK_MS
-        if ahead_ms > _LEAD_MS:
-            await asyncio.sleep((ahead_ms - _LEAD_MS) / 1000)
+        pcm = self.before_room(frame.audio)
+        track.add_audio_bytes(pcm)
+        self.line.agent_audio(pcm)
+        if self._ahead_ms > _LEAD_MS:
+            await asyncio.sleep((self._ahead_ms - _LEAD_MS) / 1000)
         return True
+
+    async def _send_room(self, pcm: bytes) -> None:
+        if self._track is not None and self._client.is_connected and not self._client.is_closing:
+            self._track.add_audio_bytes(pcm)
+            self.line.agent_background(pcm)
+        else:
+            await asyncio.sleep(_TRACK_CHUNK_MS / 1000)
+
+    @property
+    def _ahead_ms(self) -> float:
+        """How much audio waits in the track."""
+        if self._track is None:
+            return 0.0
+        waiting = cast(deque[Any], self._track._chunk_queue)  # pyright: ignore[reportPrivateUsage, reportUnknownMemberType]
+        return len(waiting) * _TRACK_CHUNK_MS
 
     def drop_unsent(self) -> None:
         if self._track is not None:

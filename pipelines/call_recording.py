@@ -141,7 +141,7 @@ class CallRecording:
 
     def _begin_sound(self, from_ms: float) -> None:
         if self._has_stage and self._may_record and self._recorder is None and self._writer is not None:
-            self._recorder = Recorder(self._writer, from_ms=from_ms)
+            self._recorder = Recorder(self._writer, self._scribe.line.playout, from_ms=from_ms)
             self._scribe.line.listeners.append(self._recorder)
             self._scribe.is_recorded = True
             if self._paused_ms is not None:

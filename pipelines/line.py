@@ -7,7 +7,7 @@ are dropped when the caller interrupts, and what was already sent must not be fo
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import count
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from loguru import logger
 from pipecat.frames.frames import InputAudioRawFrame
@@ -53,6 +53,15 @@ class LineListener(Protocol):
 
     def digit(self, at_ms: float, digit: str) -> None:
         """The caller pressed a key."""
+        ...
+
+
+@runtime_checkable
+class BackgroundKeeper(Protocol):
+    """A listener that also wants what is heard behind the agent while it says nothing, which is no speech."""
+
+    def agent_background(self, at_ms: float, pcm: bytes) -> None:
+        """Audio sent to the caller, whose first sample will be heard at `at_ms`."""
         ...
 
 
@@ -104,6 +113,13 @@ class CallLine:
         at_ms = self.playout.send(self.clock.now_ms, len(pcm) / 2 / self.agent_hz * 1000)
         for listener in self.listeners:
             listener.agent_audio(at_ms, pcm)
+
+    def agent_background(self, pcm: bytes) -> None:
+        """Tell those who keep the sound of what is heard behind the agent while it says nothing."""
+        at_ms = self.playout.send_background(self.clock.now_ms, len(pcm) / 2 / self.agent_hz * 1000)
+        for listener in self.listeners:
+            if isinstance(listener, BackgroundKeeper):
+                listener.agent_background(at_ms, pcm)
 
     def agent_text(self, text: str, *, is_announced: bool = False) -> None:
         """Tell of words whose audio follows."""

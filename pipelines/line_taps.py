@@ -1,5 +1,8 @@
 """Taps for transports that pace by themselves (WebRTC, Daily): they tell the line what passes, as the phone does."""
 
+import asyncio
+from collections.abc import Awaitable, Callable
+
 from pipecat.frames.frames import (
     AggregatedTextFrame,
     BotSpeakingFrame,
@@ -15,6 +18,7 @@ from pipecat.transports.base_input import BaseInputTransport
 from pipecat.transports.base_output import BaseOutputTransport
 from pipecat.utils.utils import obj_id
 
+from pipelines.ambience import Background
 from pipelines.line import CallLine, note_heard
 
 _GAP_MS = 200.0
@@ -64,8 +68,27 @@ class AgentTap(BaseOutputTransport):
     """Whether the agent's audio goes on through the pipeline when it was sent, for a stage behind the output."""
     tells_of_speaking = True
     """Whether everybody is told five times a second that the agent still speaks; none of our own stages asks."""
+    background: Background | None = None
+    """The room that is heard behind the agent."""
     _is_cutting = False
     _oldest_id = 0
+    _room: asyncio.Task[None] | None = None
+
+    def begin_background(self, send: Callable[[bytes], Awaitable[None]], ahead_ms: Callable[[], float]) -> None:
+        """Have the room heard from now on, if there is one; see `Background.run`."""
+        if self.background is not None:
+            self._room = self.create_task(self.background.run(send, ahead_ms), name="background")
+
+    def before_room(self, pcm: bytes) -> bytes:
+        """The agent's voice as it is heard: with the room behind it, if there is one."""
+        return pcm if self.background is None else self.background.under(pcm)
+
+    async def cleanup(self) -> None:
+        """Let the room fall silent."""
+        room, self._room = self._room, None
+        if room is not None:
+            await self.cancel_task(room)
+        await super().cleanup()
 
     def is_taken_back(self, frame: Frame) -> bool:
         """Whether this audio, or these words, are older than the last interruption.
@@ -95,6 +118,8 @@ class AgentTap(BaseOutputTransport):
         self._oldest_id = obj_id()
         self.drop_unsent()
         self.line.agent_cut()
+        if self.background is not None:
+            self.background.hurry()
 
     async def push_frame(self, frame: Frame, direction: FrameDirection = FrameDirection.DOWNSTREAM) -> None:
         """Tell of words, and of an utterance's end, in order with their audio."""

@@ -25,6 +25,11 @@ def encode_mulaw(pcm: bytes) -> bytes:
     return audioop.lin2ulaw(pcm if len(pcm) % 2 == 0 else pcm[:-1], 2)
 
 
+def mix(pcm: bytes, other: bytes) -> bytes:
+    """Two pieces of PCM16 of the same length, heard at once; what is too loud is clipped."""
+    return audioop.add(pcm, other, 2)
+
+
 def is_louder(pcm: bytes, rms: int) -> bool:
     """Whether PCM16 has at least this root mean square (of 32768)."""
     return audioop.rms(pcm, 2) >= rms

@@ -90,6 +90,7 @@ class PhoneOutput(AgentTap, FastAPIWebsocketOutputTransport):
         # A mark comes back at once when nothing is being played.
         self.line.probe = self.send_mark
         await self.send_mark()
+        self.begin_background(self._send_room, lambda: self.line.playout.ahead_ms(self.line.clock.now_ms))
 
     async def write_audio_frame(self, frame: OutputAudioRawFrame) -> bool:
         """Send one chunk (PCM16 at the line's rate), then wait until the next is due."""
@@ -97,10 +98,11 @@ class PhoneOutput(AgentTap, FastAPIWebsocketOutputTransport):
             return False
         if self.is_taken_back(frame):
             return True
-        await self._send(media_stream.media(self._stream_sid, encode_mulaw(frame.audio)))
+        pcm = self.before_room(frame.audio)
+        await self._send(media_stream.media(self._stream_sid, encode_mulaw(pcm)))
         if self.is_taken_back(frame):
             return True  # meanwhile; the `clear` went out behind it
-        self.line.agent_audio(frame.audio)
+        self.line.agent_audio(pcm)
         self._unmarked_ms += len(frame.audio) / 2 / self.line.agent_hz * 1000
         if self._unmarked_ms >= _MARK_EVERY_MS:
             await self.send_mark()
@@ -108,6 +110,12 @@ class PhoneOutput(AgentTap, FastAPIWebsocketOutputTransport):
         if ahead_ms > self.lead_ms:
             await asyncio.sleep((ahead_ms - self.lead_ms) / 1000)
         return True
+
+    async def _send_room(self, pcm: bytes) -> None:
+        """Send what is heard while the agent says nothing; it needs no marks, for nobody waits for its end."""
+        if self._client.is_connected and not self._client.is_closing:
+            await self._send(media_stream.media(self._stream_sid, encode_mulaw(pcm)))
+            self.line.agent_background(pcm)
 
     async def send_mark(self) -> None:
         """Ask Twilio to say when all audio sent so far has been played."""

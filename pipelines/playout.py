@@ -21,10 +21,12 @@ class Playout:
         """Begin with an empty buffer; `delay_ms` is taken for the skew until a mark came back."""
         # When the buffer would run dry if the way took no time. Marks are measured against this and not against
         # `end_ms`, which holds the skew itself: an estimate must not feed on what it predicted.
-        self._dry_ms = 0.0
+        self._dry_ms: float = 0.0
         # What separates the two, for the stretch of audio sent last: one stretch is heard without a seam, so it keeps
         # the skew it began with.
-        self._shift_ms = 0.0
+        self._shift_ms: float = 0.0
+        self._end_ms: float = 0.0
+        self._emptied_ms: float = 0.0
         self._delay_ms = delay_ms
         self._marks: dict[str, float] = {}
         self._skews: deque[float] = deque(maxlen=_SKEW_WINDOW)
@@ -36,19 +38,30 @@ class Playout:
 
     @property
     def end_ms(self) -> float:
-        """When all audio sent so far will have been played."""
-        return self._dry_ms + self._shift_ms
+        """When all that was said so far will have been played; a background does not count."""
+        return self._end_ms
+
+    @property
+    def emptied_ms(self) -> float:
+        """Up to when anything was heard of what lay ready at the last `clear`, a background too."""
+        return self._emptied_ms
 
     def ahead_ms(self, now_ms: float) -> float:
         """How much audio lies ready at the far end, were the way there of no length; negative once it has run dry."""
         return self._dry_ms - now_ms
 
     def send(self, now_ms: float, duration_ms: float) -> float:
-        """Queue `duration_ms` of audio; returns when its first sample is played."""
+        """Queue `duration_ms` of speech; returns when its first sample is played."""
+        start_ms = self.send_background(now_ms, duration_ms)
+        self._end_ms = self._dry_ms + self._shift_ms
+        return start_ms
+
+    def send_background(self, now_ms: float, duration_ms: float) -> float:
+        """Queue `duration_ms` of what nobody waits for; returns when its first sample is played."""
         if now_ms >= self._dry_ms:
-            start_ms = max(now_ms + self.skew_ms, self.end_ms)
+            start_ms = max(now_ms + self.skew_ms, self._dry_ms + self._shift_ms)
             self._dry_ms, self._shift_ms = now_ms, start_ms - now_ms
-        start_ms = self.end_ms
+        start_ms = self._dry_ms + self._shift_ms
         self._dry_ms += duration_ms
         return start_ms
 
@@ -65,10 +78,11 @@ class Playout:
         return True
 
     def clear(self, now_ms: float) -> float:
-        """Empty the buffer; returns up to when audio was heard (never later than what had been queued)."""
-        cut_ms = min(now_ms + self.skew_ms, self.end_ms)
+        """Empty the buffer; returns up to when speech was heard (never later than what had been queued)."""
+        self._emptied_ms = min(now_ms + self.skew_ms, self._dry_ms + self._shift_ms)
+        self._end_ms = cut_ms = min(self._emptied_ms, self._end_ms)
         self._dry_ms = min(self._dry_ms, now_ms)
-        self._shift_ms = cut_ms - self._dry_ms
+        self._shift_ms = self._emptied_ms - self._dry_ms
         # Twilio returns every pending mark at once now: they say nothing of what was played.
         self._marks.clear()
         return cut_ms

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from math import inf
 
+from pipelines.playout import Playout
 from transcripts.call import Speaker
 from transcripts.recordings import RecordingWriter
 
@@ -10,9 +11,13 @@ from transcripts.recordings import RecordingWriter
 class Recorder:
     """Hears the line and hands its audio to the writer. Implements `LineListener`."""
 
-    def __init__(self, writer: RecordingWriter, *, from_ms: float = 0.0) -> None:
-        """Take the writer of this call's recording. What sounded before `from_ms` is left out, whenever it comes."""
+    def __init__(self, writer: RecordingWriter, playout: Playout, *, from_ms: float = 0.0) -> None:
+        """Take the writer of this call's recording, and what the far end has played.
+
+        What sounded before `from_ms` is left out, whenever it comes.
+        """
         self._writer = writer
+        self._playout = playout
         self._gaps: list[tuple[float, float]] = [(-inf, from_ms)] if from_ms else []
 
     def pause(self, at_ms: float) -> None:
@@ -34,6 +39,10 @@ class Recorder:
         """Right channel."""
         self._add(Speaker.AGENT, at_ms, pcm)
 
+    def agent_background(self, at_ms: float, pcm: bytes) -> None:
+        """Right channel: it was heard."""
+        self._add(Speaker.AGENT, at_ms, pcm)
+
     def agent_text(self, text: str, *, is_announced: bool) -> None:
         """Words are the scribe's."""
 
@@ -41,8 +50,8 @@ class Recorder:
         """Ends are the scribe's."""
 
     def agent_cut(self, at_ms: float) -> None:
-        """Take back what was sent but never heard."""
-        self._writer.retract(Speaker.AGENT, at_ms)
+        """Take back what was sent but never heard; of a background more may have been than of speech."""
+        self._writer.retract(Speaker.AGENT, max(at_ms, self._playout.emptied_ms))
 
     def digit(self, at_ms: float, digit: str) -> None:
         """Keys are the scribe's."""

@@ -21,6 +21,7 @@ from pipecat.turns.user_turn_strategies import UserTurnStrategies
 from config.agent import AgentConfig, Phrases
 from config.listening import Idle
 from config.pipeline import SileroVad, Stage, TransportInput, TransportOutput
+from pipelines.ambience import Background
 from pipelines.announcer import Announcer
 from pipelines.call_recording import CallRecording
 from pipelines.caller_words import CallerWords
@@ -296,6 +297,9 @@ def _transport_output(stage: Stage, assembly: Assembly) -> None:
     sink = assembly.transport.output()
     if isinstance(sink, PhoneOutput):
         sink.lead_ms = TransportOutput.model_validate(stage.settings).lead_ms
+    ambient = assembly.agent.listening.ambient
+    if isinstance(sink, AgentTap) and ambient.sound != "none":
+        sink.background = Background(ambient, assembly.line.agent_hz)
     assembly.processors += [SteadyVoice(assembly.line.clock), assembly.announcer]
     assembly.processors += [PhoneVoice(assembly.line.agent_hz), sink]
 

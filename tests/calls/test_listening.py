@@ -3,12 +3,17 @@
 import asyncio
 from typing import Any
 
+import numpy as np
+import pytest
+
 from simulators.clips import CLIP_RATE_HZ, caller_clips, caller_samples
 from simulators.script import parse_script
 from simulators.simulated_call import SimulatedCall
 
 SUNDAY, WHICH_DAY = "I am sorry, on Sunday we are closed.", "Of course. Which day and time would suit you?"
 GREETING = "Good morning, Blue Door Dental. How can I help?"
+ROOM_DB = -50
+"""Softer than what the caller of the simulation takes for speech."""
 WAIT_BOOK = caller_clips()["wait-book"].text
 
 
@@ -173,9 +178,34 @@ async def one_who_was_given_time_may_pause_and_is_not_asked(house: Any) -> None:
     assert [event.data for event in await house.events(call, "caller.given_time")] == [{"secs": 30}]
 
 
+async def a_room_is_heard_behind_the_agent_and_is_nobody(house: Any) -> None:
+    call = await house.dial(to="+15551230204")
+    await call.wait_heard()
+    await call.silence(1.2)
+    await house.say(call, "stop")
+    await call.ended()
+    assert (await house.ended_row(call)).end_reason == "silence", "a room keeps no line open"
+    assert len(call.clears) == 1
+    found = await house.turns(call)
+    agent_said = [turn for turn in found if turn.speaker == "agent"]
+    assert [turn.text for turn in agent_said][1:] == ["Okay.", "Are you still there?", "I will hang up now. Goodbye!"]
+    assert agent_said[0].interrupted
+    assert max(turn.end_ms - turn.start_ms for turn in agent_said) < 3000, "turns are as long as what was said"
+    heard, recorded = call.heard_audio(), (await asyncio.to_thread((await house.recording(call)).read_pcm))[:, 1]
+    for kept in (heard, recorded):
+        # Between two of its sentences, well behind the interruption.
+        quiet = kept[(agent_said[1].end_ms + 250) * 8 : (agent_said[2].start_ms - 150) * 8]
+        frames = quiet[: len(quiet) // 160 * 160].reshape(-1, 160).astype(float)
+        levels = np.sqrt((frames**2).mean(axis=1))
+        assert len(levels) > 30
+        assert np.mean(levels > 5) > 0.9, "without a hole"
+        assert 20 * np.log10(np.sqrt((levels**2).mean()) / 32768) == pytest.approx(ROOM_DB, abs=4)
+
+
 async def test_prompts_time_and_another_language(make_house: Any) -> None:
     soon = {"silence_ask_secs": 1.5, "silence_hangup_secs": 9}
     german = {"languages": ["de-DE"], "phrases": {"de-DE": {"still_there": "Moment?"}}}
+    room = {"ambient": {"sound": "office", "volume_db": ROOM_DB}}
     idle = {"ask_secs": 1.5, "prompts": ["Are you still there?", "Take your time."], "hang_up_secs": 5}
     house = await make_house(
         gemini={"scripts": [parse_script(LINGUIST)]},
@@ -183,9 +213,13 @@ async def test_prompts_time_and_another_language(make_house: Any) -> None:
             "one": agent(1, listening={"idle": idle}),
             "two": agent(2, listening=german, limits=soon),
             "three": agent(3, tools=["wait_longer"], limits=soon),
+            "four": agent(
+                4, greeting=GREETING, listening=room, limits={"silence_ask_secs": 1.5, "silence_hangup_secs": 4}
+            ),
         },
     )
     async with asyncio.TaskGroup() as calls:
         calls.create_task(idle_prompts_are_said_in_turn(house))
         calls.create_task(after_a_switch_the_agents_own_sentences_are_in_the_other_language(house))
         calls.create_task(one_who_was_given_time_may_pause_and_is_not_asked(house))
+        calls.create_task(a_room_is_heard_behind_the_agent_and_is_nobody(house))

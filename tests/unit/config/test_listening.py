@@ -1,8 +1,11 @@
 """`listening:` presets become the values of stages, a stage's own values stay, and what cannot be had is one error."""
 
+import io
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile  # pyright: ignore[reportMissingTypeStubs]
 
 from config.agent import AgentConfig
 from config.agent_file import Checks, parse_agent
@@ -87,6 +90,8 @@ def test_phrases_of_another_language_are_ours_but_for_its_own() -> None:
         ("listening: {patience: true}", "listening.patience: must be one of quick, normal, patient"),
         ("listening: {interruptions: rarely}", "listening.interruptions: must be"),
         ("listening: {ambient: {sound: beach}}", "listening.ambient.sound: there is no sound 'beach'"),
+        ("listening: {ambient: {sound: beach.wav}}", "listening.ambient.sound: there is no file"),
+        ("listening: {ambient: {sound: office, volume_db: 0}}", "listening.ambient.volume_db: must be <= -12"),
         ("listening: {idle: {prompts: [a, b, c]}}", "listening.idle: hang_up_secs (20) must be longer than 24"),
         ("listening: {languages: [de-DE, de-DE]}", "listening.languages[1]: de-DE is listed twice"),
         ("listening: {languages: [german!]}", "listening.languages[0]: must be a language code"),
@@ -101,3 +106,23 @@ def test_phrases_of_another_language_are_ours_but_for_its_own() -> None:
 def test_what_cannot_be_is_one_error_with_its_place(text: str, place: str) -> None:
     [problem] = problems_of(text)
     assert problem.startswith(f"x.yaml: {place}")
+
+
+@pytest.mark.parametrize(
+    ("secs", "wrong"), [(3.0, ""), (0.5, "is only 0.5 s long; it is repeated"), (0, "cannot be played")]
+)
+def test_a_sound_beside_the_agents_file_must_be_one(tmp_path: Path, secs: float, wrong: str) -> None:
+    content = io.BytesIO(b"no sound")
+    if secs:
+        silence = np.zeros(round(8000 * secs))
+        soundfile.write(content, silence, 8000, format="WAV")  # pyright: ignore[reportUnknownMemberType]
+    (tmp_path / "room.wav").write_bytes(content.getvalue())
+    text = b"bot: receptionist\nlistening: {ambient: {sound: room.wav}}"
+    agent, problems = parse_agent(tmp_path / "x.yaml", text, Checks({"receptionist": None}))
+    if wrong:
+        [problem] = problems
+        assert wrong in str(problem)
+        assert "listening.ambient.sound" in str(problem)
+    else:
+        assert agent is not None
+        assert agent.listening.ambient.sound == str(tmp_path / "room.wav")
