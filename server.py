@@ -72,7 +72,7 @@ async def open_services(settings: Settings, colleagues: Colleagues) -> AsyncGene
         ringing = Ringing(gemini, bots, sentences, toolbox)
         closing.push_async_callback(ringing.close)
         folder = archive.recordings_dir
-        shared = CallServices(gemini, ringing, sentences, folder, toolbox, lambda agent: Records(db, agent))
+        shared = CallServices(gemini, ringing, sentences, folder, toolbox, lambda name: Records(db, name), agents)
         answering = Answering(bots, live, log, shared)
         name = archive.instance.name
         talks = await enter(open_talks(settings, answering, store, owner=name, colleagues=colleagues))

@@ -130,6 +130,8 @@ async def _run(services: Services, websocket: WebSocket, start: Start, phone_cal
         code = INTERNAL
     finally:
         metrics.CALLS_TOTAL.labels(end_reason=reason.value).inc()
+        live = services.live.get(call.call_id)
+        phone_call.agent = live.agent if live is not None and live.agent is not None else agent
         services.live.release(call.call_id)
         services.phone_calls.end(phone_call, reason)
     # Twilio asks what comes next as soon as the socket closes, and perhaps at a process that knows the row only.

@@ -213,6 +213,8 @@ class AgentConfig(BaseModel):
         yield ("recording", "question"), self.recording.question
         if self.disclosure:
             yield ("disclosure",), self.disclosure
+        for name, what in self.handoff.to.items():
+            yield ("handoff", "to", name), what
         for position, rung in enumerate(self.on_failure):
             if isinstance(rung, SayRung) and rung.say is not None:
                 yield ("on_failure", position, "say"), rung.say

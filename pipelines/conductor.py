@@ -92,6 +92,7 @@ class Conductor:
         self._alarm = asyncio.Event()
         self._goodbye: _Goodbye | None = None
         self.silence = SilenceWatch(idle, limits, phrases)
+        self._since_ms = 0.0
         self._warning_due_ms = None if limits.warn_at_secs is None else limits.warn_at_secs * 1000.0
         self.is_held: Callable[[], bool] = lambda: False
         """Whether somebody else deals with the call now: nothing is said or ended but for a line that is dead."""
@@ -99,6 +100,19 @@ class Conductor:
         """What is to be done ten times a second for a caller who waits for the model."""
         self.reason: EndReason | None = None
         self.ended_ms: float | None = None
+
+    def go_on_with(self, limits: Limits, phrases: Phrases, idle: Idle | None) -> None:
+        """Another agent takes the call over: its limits hold from now on, and its phrases are said."""
+        self._limits, self._phrases = limits, phrases
+        self._since_ms = now_ms = self._scribe.now_ms
+        self._warning_due_ms = None if limits.warn_at_secs is None else now_ms + limits.warn_at_secs * 1000.0
+        self._goodbye = None
+        self.silence = SilenceWatch(idle, limits, phrases)
+
+    @property
+    def _end_ms(self) -> float:
+        """Call time at which the longest call of this agent is over."""
+        return self._since_ms + self._limits.max_call_secs * 1000.0
 
     def end(self, reason: EndReason) -> None:
         """End the call now. The first reason stays."""
@@ -162,7 +176,7 @@ class Conductor:
 
     async def tick(self) -> None:
         """Do what this moment asks for; to be called about ten times a second."""
-        scribe, limits = self._scribe, self._limits
+        scribe = self._scribe
         scribe.tick()
         if scribe.line.is_hung_up:
             # The socket usually closes a moment later; one that stays open must not keep the call alive.
@@ -180,7 +194,7 @@ class Conductor:
             await self._leave_politely(self._leaving_since_ms, now_ms)
         elif self._goodbye is not None:
             self._watch_goodbye(self._goodbye, now_ms)
-        elif now_ms >= limits.max_call_secs * 1000.0:
+        elif now_ms >= self._end_ms:
             await self._say_goodbye(EndReason.TIME_LIMIT, SentenceKind.GOODBYE, self._phrases.goodbye)
         elif self._warning_due_ms is not None and now_ms >= self._warning_due_ms:
             await self._warn(self._warning_due_ms, now_ms)
@@ -229,7 +243,7 @@ class Conductor:
         scribe = self._scribe
         if goodbye.spoken_at_words is None:
             goodbye.spoken_at_words = scribe.spoken_count
-        if now_ms >= self._limits.max_call_secs * 1000.0:
+        if now_ms >= self._end_ms:
             self.end(EndReason.TIME_LIMIT)
         elif scribe.caller.is_speaking:
             return

@@ -83,6 +83,11 @@ class Ladder:
         if not self.is_climbing:
             self._task = asyncio.create_task(self._climb(failure), name=f"ladder {self._means.call.call_id}")
 
+    def stop(self) -> None:
+        """Come down without waiting for it: somebody else has the call now."""
+        if self._task is not None:
+            self._task.cancel()
+
     async def close(self) -> None:
         """Come down at once: the call is over."""
         task, self._task = self._task, None

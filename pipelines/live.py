@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from config.agent import AgentConfig
 from switchboard.refusal import Refusal
 from telemetry import metrics
 from transcripts.call import EndReason
@@ -18,6 +19,8 @@ class LiveCall:
     """One call in progress, which may be asked to end from the moment it is admitted."""
 
     call_id: str
+    agent: AgentConfig | None = None
+    """The agent that it was handed over to; None while it is with its first one."""
     _asked: EndReason | None = None
     _runner: Callable[[EndReason], None] | None = None
 

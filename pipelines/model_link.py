@@ -48,6 +48,8 @@ class ModelLink:
         """Why the model is not to be had; None while it is, or is still tried."""
         self.begins_with_content = begins_with_content
         self.connected_model = ""
+        self.stands = False
+        """Whether a first connection has been made, attached to or not."""
         self._client = client
         self._listener: LinkListener | None = None
         self._outbox = Outbox()
@@ -224,7 +226,7 @@ class ModelLink:
         self, connection: ModelConnection, beginning: Beginning, cause: Cause, since: float
     ) -> tuple[Cause, ModelFailure | None, bool]:
         """Hold the conversation over a connection; returns why it is over, and whether it lasted for a while."""
-        ready_at, failure = time.monotonic(), None
+        ready_at, failure, self.stands = time.monotonic(), None, True
         try:
             await self._attached.wait()
             if not self._news.is_set():  # else it is a connection to the model before

@@ -79,7 +79,7 @@ class PipelineRun:
         conducting = asyncio.create_task(conductor.wait(), name=f"conductor {call_id}")
         try:
             await worker.queue_frames(assembly.opening_frames())
-            if assembly.greeting:
+            if assembly.opening:
                 assembly.scribe.await_words()
             await asyncio.wait({running, conducting, self._next}, return_when=asyncio.FIRST_COMPLETED)
             if self._next.done() and not conducting.done():

@@ -12,7 +12,7 @@ from config.pipeline import GeminiLive as GeminiLiveSettings
 from pipelines.gemini_setup import LiveSetup, declare_tools
 from pipelines.guest import AnyBot, GuestBot
 from pipelines.model_link import ModelLink
-from pipelines.script import greeting_of, instructions_of, opening_of
+from pipelines.script import TakenOver, greeting_of, instructions_of, opening_after, opening_of
 from pipelines.sentences import Sentences
 from pipelines.toolbox import Toolbox
 from pipelines.tools import Bot, Tool
@@ -20,11 +20,19 @@ from transcripts.call import Call
 
 
 def make_link(
-    client: Client, call: Call, agent: AgentConfig, bot: Bot, *, tools: Sequence[Tool], opening: str
+    client: Client,
+    call: Call,
+    agent: AgentConfig,
+    bot: Bot,
+    *,
+    tools: Sequence[Tool],
+    opening: str,
+    taken_over: TakenOver | None = None,
 ) -> ModelLink | None:
     """Return the link to the model of this agent, not yet open; None when its pipeline has no `gemini_live`.
 
-    `tools` are those of this call; `opening` is what the model will be asked for first.
+    `tools` are those of this call; `opening` is what the model will be asked for first; `taken_over` says how the
+    agent came by a call that another one had.
     """
     stage = agent.pipeline.find("gemini_live")
     if stage is None:
@@ -34,7 +42,7 @@ def make_link(
     setup = LiveSetup(
         settings,
         agent.language,
-        instructions_of(agent, call, bot.hints),
+        instructions_of(agent, call, bot.hints, taken_over),
         declared,
         agent.listening.interrupting.may_interrupt,
         agent.listening.languages,
@@ -53,17 +61,24 @@ class Ringing:
     _links: dict[str, ModelLink] = field(default_factory=dict[str, ModelLink])
     _closing: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
 
-    def expect(self, call: Call, agent: AgentConfig) -> None:
-        """Begin to connect the model for a call whose stream will come. Immediate; the second time nothing happens."""
+    def expect(self, call: Call, agent: AgentConfig, *, taken_over: TakenOver | None = None) -> ModelLink | None:
+        """Begin to connect the model for a call whose stream will come, or that this agent is to take over.
+
+        Immediate; the second time nothing happens. Returns what is being opened now.
+        """
         bot = self.bots.get(agent.bot)
         if self.client is None or call.call_id in self._links or bot is None or isinstance(bot, GuestBot):
-            return
-        opening = opening_of(greeting_of(agent, call, self.sentences))
+            return None
+        if taken_over is None:
+            opening = opening_of(greeting_of(agent, call, self.sentences))
+        else:
+            opening = opening_after(agent, call)
         tools = self.toolbox.tools_for(bot, agent, call)
-        link = make_link(self.client, call, agent, bot, tools=tools, opening=opening)
+        link = make_link(self.client, call, agent, bot, tools=tools, opening=opening, taken_over=taken_over)
         if link is not None:
             self._links[call.call_id] = link
             link.open()
+        return link
 
     def collect(self, call_id: str, wanted: ModelLink) -> ModelLink:
         """Return the open link of this call, or `wanted` when there is none or the agent was changed since."""

@@ -9,12 +9,14 @@ from google.genai import Client
 from loguru import logger
 
 from config.agent import AgentConfig
+from config.agents_folder import AgentWatch
 from config.pipeline import PipelineDefinition
 from pipelines.attention import Attention
 from pipelines.call_recording import CallRecording
 from pipelines.conductor import Conductor
 from pipelines.disclosure import discloses, open_when_heard
 from pipelines.failure_step import failure_step
+from pipelines.handoff import CannotSwitch, Handoffs, Stage
 from pipelines.housekeeping import take_apart
 from pipelines.ladder import Ladder, Means
 from pipelines.live import LiveCall
@@ -22,7 +24,7 @@ from pipelines.model_failures import ModelFailure
 from pipelines.pipeline_run import PipelineRun
 from pipelines.ringing import Ringing
 from pipelines.scribe import Scribe
-from pipelines.script import announces
+from pipelines.script import TakenOver, announces
 from pipelines.sentences import SentenceKind, Sentences
 from pipelines.stages import Assembly, CannotBuildPipeline, assemble
 from pipelines.toolbox import Toolbox
@@ -45,6 +47,7 @@ class CallServices:
         sentences: What can be said without a model.
         recordings_dir: Where recordings go.
         toolbox: What their models may use.
+        agents: Those that a call may be handed over to.
         records_of: Gives an agent, by its name, its bot's own rows.
     """
 
@@ -54,6 +57,7 @@ class CallServices:
     recordings_dir: Path
     toolbox: Toolbox
     records_of: Callable[[str], Records]
+    agents: AgentWatch | None = None
 
 
 async def run_call(
@@ -100,12 +104,21 @@ class _CallRun:
             announce=self._announce,
             idle=self._assembly.idle,
         )
-        self._attention = Attention(
-            agent, self._scribe, self._conductor, assembly=lambda: self._assembly, ladder=lambda: self._ladder
-        )
+        self._attention = self._attention_of(agent)
         self._conductor.needs_sound = voice.is_phone
         self._conductor.is_held = lambda: self._ladder is not None and self._ladder.is_climbing
         self._conductor.watch_model = self._watch_model
+        self._handoffs = Handoffs(
+            call,
+            self._scribe,
+            services.ringing,
+            lambda name: None if services.agents is None else services.agents.catalog.by_name(name),
+            stage=self._stage,
+            switch=self._hand_over,
+            is_possible=voice.renew is not None,
+        )
+        self._handoffs.began_with(agent.name)
+        self._live = live
         self._ladder: Ladder | None = None
         self._waiting: Waiting | None = None
         self._pipeline: PipelineRun | None = None
@@ -121,12 +134,7 @@ class _CallRun:
         if self._call.is_announced:
             scribe.event("agent.announced", at_ms=0, kind=SentenceKind.CONSENT.value, by="twilio")
         try:
-            settings = self._bot.settings.model_validate(self._agent.settings) if self._bot.settings else None
-            records = self._services.records_of(self._agent.name)
-            desk = CallResources(self._call, self._agent, settings, records, scribe, conductor)
-            desk.recording = self._recording
-            desk.attending, self._attention.desk = self._attention, desk
-            await self._run_pipelines(desk)
+            await self._run_pipelines()
         except CannotBuildPipeline as error:
             logger.error("agent {}: {}", self._agent.name, error)
             self._leave(EndReason.FAILED, failure_step(self._agent, self._call.variables))
@@ -142,6 +150,7 @@ class _CallRun:
             if self._opening_ears is not None:
                 self._opening_ears.cancel()
                 await asyncio.wait({self._opening_ears})
+            await self._handoffs.close()
             if self._ladder is not None:
                 await self._ladder.close()
             # However it ended: what was said and recorded until then is kept.
@@ -149,12 +158,16 @@ class _CallRun:
             self._take_apart()
         return reason
 
-    async def _run_pipelines(self, desk: CallResources) -> None:
+    async def _run_pipelines(self) -> None:
         """Run one pipeline after the other, until the conductor ends the call."""
         assembly: Assembly | None = self._assembly
+        desk = self._desk()
         while assembly is not None:
             self._assembly = assembly
-            assemble(assembly)
+            if assembly.taken_over is None:
+                assemble(assembly)
+            else:
+                desk = self._desk()  # it was assembled before the agent that had the call left it
             self._attention.take_up(assembly)
             self._conductor.may_judge_silence = assembly.has_voice_activity
             self._attend(assembly)
@@ -178,7 +191,23 @@ class _CallRun:
             opening = open_when_heard(assembly.closed_ears, assembly.announcer, self._scribe, by_model=not is_sound)
             self._opening_ears = asyncio.create_task(opening, name=f"ears of {self._call.call_id}")
 
-    def _plan(self, agent: AgentConfig, voice: CallTransport, *, goes_on: bool = False) -> Assembly:
+    def _desk(self) -> CallResources:
+        agent, bot = self._agent, self._bot
+        settings = bot.settings.model_validate(agent.settings) if bot.settings else None
+        records = self._services.records_of(agent.name)
+        desk = CallResources(self._call, agent, settings, records, self._scribe, self._conductor)
+        desk.handing_over, desk.recording = self._handoffs, self._recording
+        desk.attending, self._attention.desk = self._attention, desk
+        return desk
+
+    def _attention_of(self, agent: AgentConfig) -> Attention:
+        return Attention(
+            agent, self._scribe, self._conductor, assembly=lambda: self._assembly, ladder=lambda: self._ladder
+        )
+
+    def _plan(
+        self, agent: AgentConfig, voice: CallTransport, *, goes_on: bool = False, taken_over: TakenOver | None = None
+    ) -> Assembly:
         return Assembly(
             call=self._call,
             agent=agent,
@@ -193,6 +222,7 @@ class _CallRun:
             recording=self._recording,
             on_model_failed=self._model_failed,
             goes_on=goes_on,
+            taken_over=taken_over,
         )
 
     def _attend(self, assembly: Assembly) -> None:
@@ -253,6 +283,49 @@ class _CallRun:
         voice = CallTransport(self._voice.renew(), self._voice.line, self._voice.renew, self._voice.is_phone)
         self._pipeline.go_on_with(self._plan(agent, voice, goes_on=True))
         return True
+
+    def _stage(self) -> Stage:
+        model, conductor = self._assembly.model, self._conductor
+        return Stage(
+            self._agent,
+            self._assembly.announcer,
+            hush=lambda: None if model is None else model.hush(),
+            is_over=lambda: conductor.reason is not None or conductor.is_saying_goodbye,
+        )
+
+    def _hand_over(self, agent: AgentConfig, bot: Bot, taken_over: TakenOver) -> Callable[[], None]:
+        """Build another agent's pipeline on the same line; returns what goes on with it."""
+        if self._voice.renew is None or self._pipeline is None:
+            raise CannotSwitch("this line cannot be handed on")
+        before, pipeline = (self._agent, self._bot), self._pipeline
+        voice = CallTransport(self._voice.renew(), self._voice.line, self._voice.renew, self._voice.is_phone)
+        self._bot = bot
+        try:
+            assembly = assemble(self._plan(agent, voice, goes_on=True, taken_over=taken_over))
+        except CannotBuildPipeline as error:
+            raise CannotSwitch(str(error)) from error
+        finally:
+            self._bot = before[1]
+
+        def go_on() -> None:
+            scribe = self._scribe
+            if scribe.caller.is_speaking:
+                scribe.caller_stopped(scribe.now_ms)  # the next pipeline's ears begin in silence
+            scribe.agent_finished()  # a model that calls a tool in mid-turn never tells that its words were whole
+            self._agent, self._bot = agent, bot
+            self._live.agent = agent
+            scribe.agent_name = agent.name
+            scribe.event(
+                "agent.handed_over", from_agent=taken_over.from_agent, to_agent=agent.name, summary=taken_over.summary
+            )
+            if self._ladder is not None and self._ladder.is_climbing:
+                self._ladder.stop()  # another agent's model is there instead
+            self._ladder = None
+            self._attention = self._attention_of(agent)
+            self._conductor.go_on_with(agent.limits, assembly.phrases, assembly.idle)
+            pipeline.go_on_with(assembly)
+
+        return go_on
 
     def _take_apart(self) -> None:
         """Let go of what knew each other; of nothing that a pipeline which still runs could ask for."""

@@ -9,10 +9,19 @@ from pipelines.sentences import SentenceKind, Sentences
 from transcripts.call import Call
 
 
-def instructions_of(agent: AgentConfig, call: Call, hints: str) -> str:
-    """What the model is told: the agent's instructions, then the bot's own hints."""
+@dataclass(frozen=True, slots=True)
+class TakenOver:
+    """How an agent came by a call that another one had: from whom, and what that one says of it."""
+
+    from_agent: str
+    summary: str
+
+
+def instructions_of(agent: AgentConfig, call: Call, hints: str, taken_over: TakenOver | None = None) -> str:
+    """What the model is told: the agent's instructions, the bot's own hints, and what the agent before it says."""
     text = agent.render(agent.instructions, call.variables)
-    return "\n\n".join(filter(None, [text.strip(), hints.strip(), _of_languages(agent)]))
+    before = "" if taken_over is None else _before(taken_over)
+    return "\n\n".join(filter(None, [text.strip(), hints.strip(), _of_languages(agent), before]))
 
 
 def _of_languages(agent: AgentConfig) -> str:
@@ -22,6 +31,14 @@ def _of_languages(agent: AgentConfig) -> str:
     return (
         f"You speak {agent.language}, and {', '.join(others)} as well. When the caller speaks one of these, or asks "
         "for it, use the tool speak_language first and answer in that language."
+    )
+
+
+def _before(taken_over: TakenOver) -> str:
+    told = f" It sums up: {taken_over.summary}" if taken_over.summary else ""
+    return (
+        f"You take this call over from {taken_over.from_agent}, with the caller on the line. You know what was said "
+        f"so far: do not ask for it again, and do not greet the caller anew.{told}"
     )
 
 
@@ -78,6 +95,17 @@ def greeting_of(agent: AgentConfig, call: Call, sentences: Sentences) -> str:
         spoken.append(agent.render(agent.recording.announcement, call.variables))
     spoken.append(agent.render(agent.greeting, call.variables))
     return " ".join(filter(None, spoken))
+
+
+def opening_after(agent: AgentConfig, call: Call) -> str:
+    """What a model is asked for first that takes a call over."""
+    words = agent.render(agent.handoff.greeting, call.variables)
+    if words:
+        return f'The caller has just been connected with you. Say exactly this to him: "{words}"'
+    return (
+        "The caller has just been connected with you. Tell him in a few words with whom he speaks now, then go on with "
+        "what he needs."
+    )
 
 
 def opening_of(greeting: str) -> str:

@@ -36,7 +36,7 @@ from pipelines.phone_line import PhoneOutput
 from pipelines.phone_voice import PhoneVoice
 from pipelines.ringing import Ringing, make_link
 from pipelines.scribe import Scribe
-from pipelines.script import greeting_of, instructions_of, opening_of
+from pipelines.script import TakenOver, greeting_of, instructions_of, opening_after, opening_of
 from pipelines.sentences import Sentences
 from pipelines.steady_voice import SteadyVoice
 from pipelines.tools import Bot, Tool
@@ -59,8 +59,9 @@ class Assembly:
         recording: What is kept of the call.
         on_model_failed: Told why, when the model is not to be had any more.
         goes_on: Another pipeline of the same call came before this one.
-            say_in: The language that the model has to put our sentences into; empty: they are in the right one.
-            closed_ears: What keeps the model from hearing until the disclosure was heard; None when nothing does.
+        say_in: The language that the model has to put our sentences into; empty: they are in the right one.
+        closed_ears: What keeps the model from hearing until the disclosure was heard; None when nothing does.
+        taken_over: How this agent came by the call, when another agent had it before.
     """
 
     call: Call
@@ -77,6 +78,7 @@ class Assembly:
     on_model_failed: Callable[[ModelFailure], None]
     goes_on: bool = False
     say_in: str = ""
+    taken_over: TakenOver | None = None
     processors: list[FrameProcessor] = field(default_factory=list[FrameProcessor])
     has_voice_activity: bool = False
     llm: LLMService[Any] | None = None
@@ -92,12 +94,19 @@ class Assembly:
     @property
     def instructions(self) -> str:
         """What the model is told."""
-        return instructions_of(self.agent, self.call, self.bot.hints)
+        return instructions_of(self.agent, self.call, self.bot.hints, self.taken_over)
 
     @property
     def greeting(self) -> str:
-        """What the model says first; nothing in a call that goes on."""
+        """What the agent says first; nothing in a call that goes on, but for an agent that takes it over."""
+        if self.taken_over is not None:
+            return self.agent.render(self.agent.handoff.greeting, self.call.variables)
         return "" if self.goes_on else greeting_of(self.agent, self.call, self.sentences)
+
+    @property
+    def opening(self) -> str:
+        """What a speech-to-speech model is asked for first; empty when it is to listen."""
+        return opening_of(self.greeting) if self.taken_over is None else opening_after(self.agent, self.call)
 
     @property
     def model(self) -> GeminiLive | None:
@@ -141,7 +150,9 @@ class Assembly:
         """What starts the conversation once the pipeline runs."""
         if self.is_realtime:
             return [LLMRunFrame()]
-        if self.goes_on:
+        if self.taken_over is not None and not self.greeting:
+            return [LLMRunFrame()]
+        if self.goes_on and not self.greeting:
             is_owed = self.scribe.caller.is_unanswered or self.scribe.waiting_since_ms is not None
             return [LLMRunFrame()] if is_owed else []
         return [TTSSpeakFrame(self.greeting)] if self.tts is not None and self.greeting else []
@@ -264,8 +275,10 @@ def _user_turns(_stage: Stage, assembly: Assembly) -> None:
             messages=[{"role": "system", "content": assembly.instructions}, *_said_before(assembly)],
             tools=assembly.tools or None,  # pyright: ignore[reportArgumentType]
         )
-    elif assembly.greeting:
-        context.add_message({"role": "user", "content": opening_of(assembly.greeting)})
+    elif assembly.taken_over is not None:
+        context = LLMContext(messages=_said_before(assembly))
+    if assembly.opening and (realtime or (assembly.taken_over is not None and not assembly.greeting)):
+        context.add_message({"role": "user", "content": assembly.opening})
     # The model's own ears decide when it is interrupted: two referees would cut it off twice.
     start: list[Any] = [VADUserTurnStartStrategy(enable_interruptions=False)]
     muted: list[Any] = []
@@ -327,9 +340,15 @@ def _gemini_live(stage: Stage, assembly: Assembly) -> FrameProcessor:
         raise CannotBuildPipeline(
             "gemini_live needs a model: set GOOGLE_API_KEY, or TRUNKLINE_GEMINI_BASE_URL for another endpoint"
         )
-    opening = opening_of(assembly.greeting)
+    opening = assembly.opening
     wanted = make_link(
-        assembly.gemini, assembly.call, assembly.agent, assembly.bot, tools=assembly.tools, opening=opening
+        assembly.gemini,
+        assembly.call,
+        assembly.agent,
+        assembly.bot,
+        tools=assembly.tools,
+        opening=opening,
+        taken_over=assembly.taken_over,
     )
     assert wanted is not None, f"{stage.name} is a stage of this pipeline"
     return GeminiLive(

@@ -9,6 +9,7 @@ from config.tools import NamedTool
 from config.wording import suggest
 from pipelines.built_in_tools import BUILT_IN_TOOLS
 from pipelines.guest import AnyBot, GuestBot
+from pipelines.handoff_tool import hand_over_to_for
 from pipelines.tool_watch import NO_RULES, watch
 from pipelines.tools import Bot, Tool
 from transcripts.call import Call
@@ -23,7 +24,7 @@ class Toolbox:
     bots: Mapping[str, AnyBot]
 
     def tools_for(self, bot: Bot, agent: AgentConfig, call: Call) -> list[Tool]:
-        """Return the tools of one call, in order: the bot's own, then those of `tools:`. Immediate.
+        """Return the tools of one call, in order: the bot's own, the handoff, then those of `tools:`. Immediate.
 
         Called again for the same call it returns as many with the same names and declarations.
         """
@@ -31,6 +32,8 @@ class Toolbox:
         own = {tool.__name__: tool for tool in bot.tools}
         named = {entry.name: entry.settings for entry in agent.tools if isinstance(entry.settings, NamedTool)}
         offered = {name: (tool, named.get(name, NO_RULES)) for name, tool in own.items()}
+        if agent.handoff.to:
+            offered["hand_over_to"] = (hand_over_to_for(agent), NO_RULES)
         offered |= {name: (BUILT_IN_TOOLS[name](agent), rules) for name, rules in named.items() if name not in own}
         if agent.listening.languages and _SWITCH not in offered:
             offered[_SWITCH] = (BUILT_IN_TOOLS[_SWITCH](agent), NO_RULES)  # one who may switch need not say so twice

@@ -50,6 +50,17 @@ class Attending(Protocol):
         ...
 
 
+class HandingOver(Protocol):
+    """How a tool gives the call to another agent of this server."""
+
+    async def hand_over(self, agent_name: str, summary: str) -> Callable[[], None]:
+        """Prepare it, and return when the other agent is about to take over.
+
+        What is returned is to be called once the model was told. Raises `ToolRefused`; the call stays where it is.
+        """
+        ...
+
+
 @dataclass
 class CallResources:
     """What a tool may reach through `resources(params)`.
@@ -58,6 +69,7 @@ class CallResources:
         settings: The agent's `settings:`, validated by the bot's own model; None for a bot without one.
         records: The agent's own rows in the database, shared by all its calls.
         state: The bot's memory of this one call.
+        handing_over: How the call is given to another agent.
         transfers: Whom the caller may be put through to; None where the line cannot do that.
         recording: What is kept of the call: it can be paused and stopped.
         attending: How the agent listens; None in a test of a tool alone.
@@ -73,6 +85,7 @@ class CallResources:
     transfers: Transferring | None = None
     recording: CallRecording | None = None
     attending: Attending | None = None
+    handing_over: HandingOver | None = None
 
 
 def resources(params: FunctionCallParams) -> CallResources:
