@@ -54,7 +54,7 @@ class Patience:
 
     settle_secs: float = 15.0
     looks_secs: tuple[float, ...] = (0.0, 1.0, 2.0, 4.0, 8.0)
-    sweep_secs: float = 5.0
+    sweep_secs: float = 2.0
     silent_secs: float = 60.0
 
 

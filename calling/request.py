@@ -77,4 +77,6 @@ def _names(model: type[BaseModel]) -> Iterable[str]:
 def _sentence(path: tuple[str | int, ...], message: str, cure: str) -> str:
     where = ".".join(str(part) for part in path if part != "[key]")
     text = f"{where}: {message}" if where else message
-    return f"{text}; {cure.rstrip('.')}." if cure else f"{text}."
+    if not cure:
+        return f"{text}."
+    return f"{text}; {cure}" if cure.endswith(("?", ".")) else f"{text}; {cure}."

@@ -27,13 +27,15 @@ def ready_file(data_dir: Path) -> Path:
 
 def fault_of_a_call(name: str) -> Fault:
     """Return a fault that a simulated call can meet. Raises NoTrouble."""
-    usable = [fault.name for fault in FAULTS.values() if fault.occasion != "request"]
+    usable = [fault.name for fault in FAULTS.values() if fault.occasion not in ("request", "placement")]
     try:
         fault = find_fault(name)
     except ValueError as error:
         raise NoTrouble(f"there is no fault {name!r}; there are {', '.join(usable)}") from error
     if fault.occasion == "request":
         raise NoTrouble(f"{name} is a fault of Twilio's REST API; play it with `cli.py chaos --fault {name}`")
+    if fault.occasion == "placement":
+        raise NoTrouble(f"{name} hits calls that are placed, and no simulated caller; there are {', '.join(usable)}")
     return fault
 
 

@@ -57,6 +57,7 @@ class CallSetup:
     status_callback_method: str = "POST"
     status_events: frozenset[str] = frozenset({"completed"})
     time_limit_secs: float = 14400
+    ring_secs: float = 60
     machine_detection: str = ""
     async_amd: bool = False
     async_amd_callback: str = ""

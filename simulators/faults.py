@@ -32,6 +32,7 @@ Occasion = Literal[
     "call",  # the model calls a tool
     "phone call",  # a telephone call begins
     "request",  # a request to Twilio's REST API
+    "placement",  # a call was placed by REST, and its answer is about to be sent
 ]
 """When an armed fault hits, and what its `times` count. Conversations that only read a sentence aloud are spared the
 last of Gemini's: conversation, turn, reply and call."""
@@ -136,6 +137,8 @@ _ALL = (
     _twilio("rest-429", "request", "the REST API answers 429, with Retry-After", retry_after_secs=1.0),
     _twilio("rest-500", "request", "the REST API answers 500"),
     _twilio("rest-timeout", "request", "the REST API does not answer for `secs`", secs=60.0),
+    _twilio("created-late", "placement", "the call is placed, and the answer comes `secs` later", secs=60.0),
+    _twilio("created-500", "placement", "the call is placed, and the answer is 500 all the same"),
 )
 
 FAULTS: Mapping[str, Fault] = MappingProxyType({fault.name: fault for fault in _ALL})

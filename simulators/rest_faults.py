@@ -36,6 +36,15 @@ async def faulty_answer(faults: Armoury, request: Request) -> Response | None:
     return None
 
 
+async def withheld_answer(faults: Armoury, request: Request) -> Response | None:
+    """What comes in place of the answer to a request that was carried out. None: the answer, late or not."""
+    for strike in faults.take("placement"):
+        if strike.name == "created-500":
+            return rest_error(500, 20500, "An internal server error has occurred")
+        await _wait_for_the_client_to_leave(request, strike.settings["secs"])
+    return None
+
+
 async def _wait_for_the_client_to_leave(request: Request, most_secs: float) -> None:
     try:
         async with asyncio.timeout(most_secs):

@@ -282,6 +282,9 @@ class SimulatedCall:
         await asyncio.sleep(policy.after_ms / 2000)
         self.status = "ringing"
         self._tell("ringing")
+        if policy.after_ms > self.setup.ring_secs * 1000:
+            await asyncio.sleep(self.setup.ring_secs)
+            return _Over("no-answer", "caller")
         await asyncio.sleep(policy.after_ms / 2000)
         if policy.outcome != "answer":
             return _Over(policy.outcome, "caller")

@@ -259,6 +259,7 @@ class TwilioSimulator:
             status_callback_method=first("StatusCallbackMethod", "POST"),
             status_events=events or frozenset({"completed"}),
             time_limit_secs=float(first("TimeLimit", "14400")),
+            ring_secs=float(first("Timeout", "60")),
             machine_detection=first("MachineDetection"),
             async_amd=first("AsyncAmd").lower() == "true",
             async_amd_callback=first("AsyncAmdStatusCallback"),

@@ -5,6 +5,7 @@ JSON and errors as https://www.twilio.com/docs/iam/api and /docs/voice/api descr
 
 import base64
 import binascii
+import re
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,7 +28,7 @@ from twilio.rest.api.v2010.account.message import MessageList  # pyright: ignore
 
 from simulators.faults import Armoury
 from simulators.media_socket import new_sid
-from simulators.rest_faults import faulty_answer, rest_error
+from simulators.rest_faults import faulty_answer, rest_error, withheld_answer
 from simulators.sdk_parameters import read_sdk_parameters
 from simulators.simulated_call import SimulatedCall
 from simulators.twiml_player import Goto
@@ -45,6 +46,7 @@ UPDATE_NUMBER = read_sdk_parameters(IncomingPhoneNumberContext, "update")
 LIST_NUMBERS = read_sdk_parameters(IncomingPhoneNumberList, "page")
 CREATE_MESSAGE = read_sdk_parameters(MessageList, "create")
 
+_DIALLABLE = re.compile(r"\+[1-9][0-9]{6,14}|(sips?|client):.+")
 _NUMBER_FIELDS = {name: "".join(f"_{c.lower()}" if c.isupper() else c for c in name)[1:] for name in UPDATE_NUMBER}
 
 
@@ -256,12 +258,18 @@ class _Api:
         for name, code in (("To", 21201), ("From", 21213)):
             if not _first(parameters, name):
                 raise RestError(400, code, f"No '{name}' number is specified")
+        if not _DIALLABLE.fullmatch(_first(parameters, "To")):
+            raise RestError(400, 21211, "The phone number you are attempting to call is not valid.")
+        # An account without any number stands for one that owns all there are: most tests have none.
+        if self._account.numbers and not self._account.find_number(_first(parameters, "From")):
+            raise RestError(400, 21210, "The source phone number provided is not yet verified for your account.")
         if not _first(parameters, "Twiml"):
             _require_url(_first(parameters, "Url"), 21205, "Url")
         if _first(parameters, "StatusCallback"):
             _require_url(_first(parameters, "StatusCallback"), 21609, "StatusCallback")
         call = await self._account.place_call(parameters)
-        return JSONResponse(describe_call(call, self._account.sid), status_code=201)
+        trouble = await withheld_answer(self._account.faults, request)
+        return trouble or JSONResponse(describe_call(call, self._account.sid), status_code=201)
 
     async def list_calls(self, request: Request, parameters: Parameters) -> Response:
         calls = sorted(self._account.calls.values(), key=lambda call: call.created_at, reverse=True)

@@ -65,10 +65,11 @@ class Street:
     agents_dir: Path
     store: CallStore
     closing: AsyncExitStack
+    database: Database
     servers: list[Server] = field(default_factory=list[Server])
 
-    async def serve(self, **settings: Any) -> Server:
-        """Start a server; settings by their field names. Returns once it is ready."""
+    async def serve(self, *, may_dial: bool = False, **settings: Any) -> Server:
+        """Start a server; settings by their field names. Returns once it is ready. `may_dial`: it may use REST."""
         given: dict[str, Any] = {
             "PORT": 0,
             "PROCESSES": 1,
@@ -82,6 +83,9 @@ class Street:
         } | {name.upper(): value for name, value in settings.items()}
         environment = {f"TRUNKLINE_{name}": str(value) for name, value in given.items()}
         environment["TWILIO_AUTH_TOKEN"] = self.twilio.auth_token
+        if may_dial:
+            environment["TWILIO_ACCOUNT_SID"] = self.twilio.account_sid
+            environment["TRUNKLINE_TWILIO_API_BASE"] = self.twilio.base_url
         kept = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "LANG", "TMPDIR"}}
         log_file = self.folder / f"server-{len(self.servers)}.log"
         log = self.closing.enter_context(await asyncio.to_thread(log_file.open, "wb"))
@@ -203,7 +207,7 @@ async def open_street(folder: Path, database_url: str | None = None) -> AsyncGen
         await database.connect(wait_secs=10)
         closing.push_async_callback(database.close)
         await database.migrate()
-        yield Street(twilio, base_url, ca_file, folder, agents_dir, CallStore(database), closing)
+        yield Street(twilio, base_url, ca_file, folder, agents_dir, CallStore(database), closing, database)
 
 
 async def _start_gemini(folder: Path, closing: AsyncExitStack) -> tuple[str, Path]:

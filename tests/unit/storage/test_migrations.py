@@ -78,6 +78,31 @@ def test_processes_up_down_and_up(database_url: str) -> None:
             db.run("SELECT * FROM processes")
 
 
+def test_placed_calls_up_down_and_up(database_url: str) -> None:
+    db = Schema(database_url)
+    db.move("0004")
+    for number in range(3):
+        db.run(_OPEN_CALL, call_id=f"c{number}")
+    assert db.refuses(_END_CALL, call_id="c0", reason="no_answer")
+    for _ in range(2):
+        db.move("0005")
+        assert db.refuses(_END_CALL, call_id="c0", reason="nonsense")
+        db.run(_END_CALL, call_id="c0", reason="no_answer")
+        db.run(_END_CALL, call_id="c1", reason="ended_by_api")
+        db.run("UPDATE calls SET overrides = '{}' WHERE call_id = 'c2'")
+        db.run("INSERT INTO outgoing_calls (call_id, requested_by, request_hash, ring_secs) VALUES ('c0', '', 'h', 30)")
+        db.run("INSERT INTO dial_attempts (call_id, number, started_at, outcome) "
+               "VALUES ('c0', 0, '2026-03-01 09:00:00', 'placed')")  # fmt: skip
+        db.run("INSERT INTO api_keys (key_id, name, secret_hash, scopes, created_at) "
+               "VALUES ('k', 'n', 'h', '[]', '2026-03-01 09:00:00')")  # fmt: skip
+        db.move("-1")
+        rows = db.run("SELECT call_id, end_reason FROM calls ORDER BY call_id")
+        assert rows == [("c0", "failed"), ("c1", "bot_ended"), ("c2", None)]
+        for table in ("outgoing_calls", "dial_attempts", "api_keys"):
+            with pytest.raises(Exception, match=table):
+                db.run(f"SELECT * FROM {table}")
+
+
 async def test_a_database_of_the_version_before_is_brought_up_to_date_with_its_rows(database_url: str) -> None:
     db = Schema(database_url)
 
