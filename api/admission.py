@@ -69,8 +69,8 @@ def announcement_before(services: Services, call: Call, agent: AgentConfig) -> s
     return script.announcement_before(agent, call, None if is_guest else services.sentences)
 
 
-async def claim(services: Services, start: Start) -> tuple[Call, AgentConfig]:
-    """Return the call that this socket belongs to; it is then live, admitted here, and no other socket can have it."""
+def called_by(services: Services, start: Start) -> str:
+    """Return the id of the call that this stream's token was issued for. Raises `Refused`."""
     try:
         call_id = stream_token.verify(
             services.token_secret, start.parameters.get("token"), call_sid=start.call_sid, now=services.now()
@@ -79,6 +79,12 @@ async def claim(services: Services, start: Start) -> tuple[Call, AgentConfig]:
         raise Refused(POLICY, type(error).__doc__ or "") from error
     if start.parameters.get("call_id", call_id) != call_id:
         raise Refused(POLICY, "the token was issued for another call")
+    return call_id
+
+
+async def claim(services: Services, start: Start) -> tuple[Call, AgentConfig]:
+    """Return the call that this socket belongs to; it is then live, admitted here, and no other socket can have it."""
+    call_id = called_by(services, start)
     try:
         async with database_in_time():
             row, agent = await _admit(services, start, call_id)

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 
 from loguru import logger
 
+from api.action_url import ActionUrl
+from api.away import note_answered
 from api.deps import Services
 from api.lines import give_up, keep_slot
 from api.next_twiml import decide_held
@@ -12,6 +14,7 @@ from api.orders import call_in
 from config.overrides import with_overrides
 from storage.errors import DatabaseAway
 from switchboard.messages import Order
+from telephony.away_step import DialReport
 from telephony.webhooks import StreamOver
 from transcripts.call import EndReason
 
@@ -60,8 +63,15 @@ class Errands:
                 held = services.phone_calls.find(call_sid)
                 if held is None:
                     return None
-                over = StreamOver(call_sid, None, details.get("stream_sid") or None)
-                return {"twiml": await decide_held(services, held, over)}
+                over = StreamOver(call_sid, DialReport.from_details(details), details.get("stream_sid") or None)
+                attempt = ActionUrl(attempt=details.get("attempt", "")).attempt_number
+                return {"twiml": await decide_held(services, held, over, attempt)}
+            case "answered":
+                held = services.phone_calls.find(call_sid)
+                if held is None:
+                    return None
+                note_answered(services, held)
+                return {}
             case "caller_left":
                 if (live := services.live.get(call_id)) is None:
                     return None

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from loguru import logger
 
 from api.action_url import ActionUrl
+from api.away import step_away
 from api.deps import Services
 from api.lines import give_up
 from api.phone_calls import PhoneCall
@@ -14,6 +15,7 @@ from config.agent import AgentConfig
 from pipelines.failure_step import failure_step, step_after
 from telemetry import metrics
 from telephony import twiml
+from telephony.away_step import DialOutcome, DialReport
 from telephony.next_step import BadStep, NextStep
 from telephony.webhooks import StreamOver
 from transcripts.call import CallStatus, EndReason
@@ -35,25 +37,44 @@ async def decide_next(services: Services, over: StreamOver, origin: ActionUrl) -
     A call that ran in this process is answered from memory, one that ran in another process of this server from that
     one's. For any other its row is waited for: its process may be just about to write it.
     """
-    if over.is_dial_answered is not None:
-        agent = services.agents.catalog.by_name(origin.agent_name)
-        language = agent.language if agent else origin.language
-        return twiml.hang_up() if over.is_dial_answered else twiml.not_reached(language or _ANOTHER_LANGUAGE)
     over = replace(over, stream_sid=over.stream_sid or origin.over_stream_sid or None)
     held = services.phone_calls.find(over.call_sid)
     if held is not None:
-        return await decide_held(services, held, over)
+        return await decide_held(services, held, over, origin.attempt_number)
+    details = {} if over.dial is None else over.dial.as_details()
     elsewhere = await services.colleagues.run_errand(
-        "next", call_sid=over.call_sid, stream_sid=over.stream_sid or "", timeout_secs=_ELSEWHERE_SECS
+        "next",
+        call_sid=over.call_sid,
+        stream_sid=over.stream_sid or "",
+        attempt=origin.attempt,
+        timeout_secs=_ELSEWHERE_SECS,
+        **details,
     )
     if elsewhere is not None:
         return elsewhere["twiml"]
+    note_heard(services, over.call_sid)
+    if over.dial is not None:
+        agent = services.agents.catalog.by_name(origin.agent_name)
+        return after_dial(over.dial, agent, origin.language)
     row = await wait_until_ended(services, over.call_sid)
     if row is None:
         return twiml.hang_up()
     agent = services.agents.catalog.by_name(row.agent_name)
     reason = await end_without_stream(services, row)
     return tell(services, row.call_id, reason, agent, step_of(row, reason, agent))
+
+
+def note_heard(services: Services, call_sid: str) -> None:
+    """The caller is in Twilio's hands: nobody needs to rescue him."""
+    services.rescue.heard_from(call_sid)
+    services.colleagues.heard_from(call_sid)
+
+
+def after_dial(report: DialReport, agent: AgentConfig | None, language: str = "") -> str:
+    """Return what follows a transfer whose call is over here: nothing, or that nobody could take the call."""
+    if report.outcome in (DialOutcome.ANSWERED, DialOutcome.CALLER_HUNG_UP):
+        return twiml.hang_up()
+    return twiml.not_reached((agent.language if agent else language) or _ANOTHER_LANGUAGE)
 
 
 def apologise(services: Services, origin: ActionUrl) -> str:
@@ -129,8 +150,16 @@ async def end_without_stream(services: Services, row: CallRow) -> EndReason:
     return EndReason(ended.end_reason) if ended and ended.end_reason else reason
 
 
-async def decide_held(services: Services, held: PhoneCall, over: StreamOver) -> str:
-    """Return the TwiML that comes after a stream of a call that runs in this process, or did lately."""
+async def decide_held(services: Services, held: PhoneCall, over: StreamOver, attempt: int | None) -> str:
+    """Return the TwiML that comes after a stream of a call that runs in this process, or did lately.
+
+    `attempt` is the dialling that `over` reports, if the call has that done while it is away.
+    """
+    if (on_its_way := step_away(services, held, over, attempt)) is not None:
+        return on_its_way
+    note_heard(services, over.call_sid)
+    if over.dial is not None and (held.step is None or held.step.kind == "transfer"):
+        return after_dial(over.dial, held.agent)
     if held.reason is None and over.stream_sid not in (None, held.stream_sid):
         # A repeated webhook led to a second stream, which was refused; the call goes on in the first one.
         logger.bind(call_id=held.call.call_id).warning("Twilio asks about a stream that the call is not in")

@@ -59,6 +59,10 @@ class PhoneCall:
         self.reason = reason
         self._ended.set()
 
+    async def wait_over(self) -> None:
+        """Wait until the call has ended here, however long that takes."""
+        await self._ended.wait()
+
     async def wait_ended(self, timeout_secs: float) -> bool:
         """Wait until the call has ended here. Returns False when that took longer."""
         try:

@@ -106,6 +106,16 @@ class Rescue:
             stranded.was_heard_of = True
             stranded.news.set()
 
+    async def tell(self, call_sid: str, twiml: str) -> bool:
+        """Have Twilio go on with `twiml` now; False when it will certainly not."""
+        if self._rest is None:
+            return False
+        try:
+            return await self._rest.redirect(call_sid, twiml)
+        except TwilioFailed as error:
+            logger.bind(problem=str(error)).warning("Twilio could not be told how a call goes on")
+            return error.repeat is Repeat.PERHAPS
+
     async def close(self) -> None:
         """Try those that are left at once and for a moment only."""
         self._limit_secs = _CLOSING_SECS

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 from fastapi.responses import PlainTextResponse
@@ -10,12 +11,14 @@ from starlette.websockets import WebSocketState
 
 from api.access import check_twilio
 from api.admission import INTERNAL, POLICY, UNSUPPORTED, Busy, Refused, claim
+from api.away import come_back, tell_twilio
 from api.deps import Services, ServicesDep
 from api.errors import ANSWERS, NotLocal, NotTwilio
 from api.patience import database_in_time
 from api.phone_calls import PhoneCall
 from api.play_out import play_out
 from api.stranded import Stranded
+from pipelines.away import PARAMETER as BACK
 from pipelines.clock import CallClock
 from pipelines.sentences import SentenceKind
 from storage.errors import DatabaseAway
@@ -34,7 +37,7 @@ _FLUSH_SECS = 0.5
 @router.websocket("/stream")
 @router.websocket("/stream/{instance}")
 async def stream(websocket: WebSocket, services: ServicesDep, instance: str = "") -> None:
-    """Run one call on one socket.
+    """Run one call on one socket; or give the socket to a call that had left its own for a while.
 
     `instance` is the process that answered the webhook and had the call's model connected while it rang. A stream that
     lands elsewhere is a call like any other, but for a model that is connected only now.
@@ -53,6 +56,10 @@ async def stream(websocket: WebSocket, services: ServicesDep, instance: str = ""
         start = await _read_start(websocket, services.settings.stream_start_timeout_secs)
         # Call time begins with the stream, not with the row that has yet to be found for it.
         clock = CallClock()
+        if BACK in start.parameters:
+            await come_back(services, websocket, start)
+            await _close(websocket, _NORMAL)
+            return
         call, agent = await claim(services, start)
     except Refused as refusal:
         logger.bind(code=refusal.code, reason=refusal.reason).warning("media socket refused")
@@ -113,6 +120,8 @@ async def _run(services: Services, websocket: WebSocket, start: Start, phone_cal
     code, reason = _NORMAL, EndReason.FAILED
     log = services.log_writer.open(call.call_id)
     services.phone_calls.begin(phone_call)
+    if (live := services.live.get(call.call_id)) is not None:
+        live.tell_twilio = partial(tell_twilio, services, phone_call)
     try:
         reason = await services.run_stream(websocket, start, call, agent, clock)
         logger.bind(agent=agent.name, reason=reason.value).info("call ended")

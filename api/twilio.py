@@ -9,7 +9,7 @@ from uuid import uuid4
 from fastapi import APIRouter, Query, Response
 from loguru import logger
 
-from api import next_twiml
+from api import away, next_twiml
 from api.access import SignedForm
 from api.action_url import ActionUrl
 from api.admission import ANNOUNCED, DISCLOSED, announcement_before, call_of
@@ -73,19 +73,26 @@ async def next_step(
     agent: Annotated[str, Query(max_length=100)] = "",
     language: Annotated[str, Query(max_length=50)] = "",
     stream: Annotated[str, Query(max_length=100)] = "",
+    attempt: Annotated[str, Query(max_length=8)] = "",
 ) -> Response:
     """Tell Twilio what comes after the stream or after a transfer: hang up, transfer, busy, or an apology.
 
     The query string is that of the address that we gave Twilio, see `ActionUrl`.
     """
-    over, origin = webhooks.parse_stream_over(form), ActionUrl(agent, language, stream)
-    _note_heard(services, over.call_sid)
+    over, origin = webhooks.parse_stream_over(form), ActionUrl(agent, language, stream, attempt)
     try:
         async with database_in_time():
             return _xml(await next_twiml.decide_next(services, over, origin))
     except DatabaseAway as error:
+        next_twiml.note_heard(services, over.call_sid)
         logger.bind(call_sid=over.call_sid, problem=str(error)).error("what comes next is in a database that is away")
         return _xml(next_twiml.apologise(services, origin))
+
+
+@router.post("/answered", status_code=204)
+async def answered(form: SignedForm, services: ServicesDep) -> None:
+    """Take note that somebody whom a call is being transferred to has answered."""
+    await away.somebody_answered(services, webhooks.parse_answered_leg(form))
 
 
 @router.post("/status", status_code=204)
@@ -107,7 +114,7 @@ async def status(form: SignedForm, services: ServicesDep, call_id: CallId = "") 
             await services.dialler.take_status(row, report.status, report.duration_secs)
     if not report.is_final:
         return
-    _note_heard(services, report.call_sid)
+    next_twiml.note_heard(services, report.call_sid)
     async with database_in_time():
         row = await next_twiml.wait_until_ended(services, report.call_sid)
         if row is None:
@@ -185,11 +192,6 @@ async def _refuse(services: Services, row: CallRow, agent: AgentConfig, reason: 
     metrics.REFUSED_TOTAL.labels(reason=reason).inc()
     logger.bind(call_id=row.call_id, reason=reason).warning("call refused: no process takes it")
     return _as_twiml(services, busy_step(agent, {}), agent)
-
-
-def _note_heard(services: Services, call_sid: str) -> None:
-    services.rescue.heard_from(call_sid)
-    services.colleagues.heard_from(call_sid)
 
 
 async def _end_elsewhere(services: Services, row: CallRow) -> bool:

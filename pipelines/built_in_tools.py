@@ -4,8 +4,10 @@ from collections.abc import Callable, Mapping
 
 from config.agent import AgentConfig
 from pipelines.attention_tools import speak_language_for, wait_longer
+from pipelines.key_tools import collect_digits_for, press_digits
 from pipelines.recording_tools import pause_recording, resume_recording, stop_recording
 from pipelines.tools import Tool, end_call
+from pipelines.transfer_tool import transfer_call_for
 
 BUILT_IN_TOOLS: Mapping[str, Callable[[AgentConfig], Tool]] = {
     "end_call": lambda _agent: end_call,
@@ -14,6 +16,15 @@ BUILT_IN_TOOLS: Mapping[str, Callable[[AgentConfig], Tool]] = {
     "stop_recording": lambda _agent: stop_recording,
     "speak_language": speak_language_for,
     "wait_longer": lambda _agent: wait_longer,
+    "transfer_call": transfer_call_for,
+    "press_digits": lambda _agent: press_digits,
+    "collect_digits": collect_digits_for,
 }
 """Name, as in YAML, to what gives an agent the tool of that name. A tool is like a bot's own: the model sees its
 docstring and arguments, and it reaches the call through `resources(params)`."""
+
+
+def implied_tools(agent: AgentConfig) -> list[str]:
+    """Return the built-in tools that an agent has by other sections of its file, without naming them in `tools:`."""
+    names = ["transfer_call"] if agent.transfers else []
+    return [*names, "press_digits", "collect_digits"] if "digits" in agent.model_fields_set else names

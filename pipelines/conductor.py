@@ -96,6 +96,8 @@ class Conductor:
         self._warning_due_ms = None if limits.warn_at_secs is None else limits.warn_at_secs * 1000.0
         self.is_held: Callable[[], bool] = lambda: False
         """Whether somebody else deals with the call now: nothing is said or ended but for a line that is dead."""
+        self.is_away: Callable[[], bool] = lambda: False
+        """Whether the call has left its stream for a while: whoever took it away brings it back, or ends it."""
         self.watch_model: Callable[[], Awaitable[None]] | None = None
         """What is to be done ten times a second for a caller who waits for the model."""
         self.reason: EndReason | None = None
@@ -178,6 +180,8 @@ class Conductor:
         """Do what this moment asks for; to be called about ten times a second."""
         scribe = self._scribe
         scribe.tick()
+        if self.is_away():
+            return
         if scribe.line.is_hung_up:
             # The socket usually closes a moment later; one that stays open must not keep the call alive.
             self.end(EndReason.CALLER_HUNG_UP)

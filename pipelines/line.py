@@ -15,6 +15,9 @@ from pipecat.frames.frames import InputAudioRawFrame
 from pipelines.clock import CallClock
 from pipelines.playout import Playout
 
+HIDDEN_KEY = "?"
+"""What listeners are told of a key that is not to be kept."""
+
 _HEARD_UNTIL = "heard_until_ms"
 
 
@@ -73,6 +76,9 @@ class CallLine:
         caller_hz: Sample rate of the caller's audio as it enters the pipeline.
         agent_hz: Sample rate of the agent's audio as it leaves.
         is_hung_up: Whether the far end said that the call is over (Twilio's `stop`), as against a lost socket.
+        is_away: Whether the call has left its stream for a while: nothing is heard or said on the line.
+        is_private: Whether what the caller says and presses is not to be kept: it is heard as silence.
+        keys: Takes the keys that the caller presses, in place of everybody else; None: nobody does.
         last_sound_ms: When the far end last sent audio, silent or not.
         last_sign_ms: When it last sent anything.
         probe: Asks it for a sign of life; None where there is no way to ask.
@@ -87,6 +93,9 @@ class CallLine:
     playout: Playout = field(default_factory=Playout)
     listeners: list[LineListener] = field(default_factory=list[LineListener])
     is_hung_up: bool = False
+    is_away: bool = False
+    is_private: bool = False
+    keys: Callable[[str], None] | None = None
     last_sound_ms: float | None = None
     last_sign_ms: float | None = None
     probe: Callable[[], Awaitable[None]] | None = None
@@ -137,8 +146,12 @@ class CallLine:
         for listener in self.listeners:
             listener.agent_cut(at_ms)
 
-    def digit(self, digit: str) -> None:
-        """Tell of a key press."""
+    def digit(self, digit: str) -> bool:
+        """Tell of a key press; returns whether somebody has taken the key, so that it is nobody else's business."""
         at_ms = self.clock.now_ms
         for listener in self.listeners:
-            listener.digit(at_ms, digit)
+            listener.digit(at_ms, HIDDEN_KEY if self.is_private else digit)
+        if self.keys is None:
+            return False
+        self.keys(digit)
+        return True

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from config.agent import AgentConfig
+from pipelines.away import Away, TellTwilio
 from switchboard.refusal import Refusal
 from telemetry import metrics
 from transcripts.call import EndReason
@@ -16,11 +17,18 @@ COLLECT_SECS = 15.0
 
 @dataclass
 class LiveCall:
-    """One call in progress, which may be asked to end from the moment it is admitted."""
+    """One call in progress, which may be asked to end from the moment it is admitted.
+
+    Attributes:
+        away: Where it is while it has left its stream; None until it runs, and where it cannot leave it.
+        tell_twilio: For that, see `Away`.
+    """
 
     call_id: str
     agent: AgentConfig | None = None
     """The agent that it was handed over to; None while it is with its first one."""
+    away: Away | None = None
+    tell_twilio: TellTwilio | None = None
     _asked: EndReason | None = None
     _runner: Callable[[EndReason], None] | None = None
 

@@ -18,8 +18,9 @@ from pipecat.transports.websocket.fastapi import (
 from pipelines.caller_pieces import CallerPieces, Piece
 from pipelines.line import CallLine, note_heard
 from pipelines.phone_socket import short_way_of
+from pipelines.phone_wire import PhoneWire
 from telephony import media_stream
-from telephony.media_stream import MalformedMessage, MediaStream, ProtocolViolation
+from telephony.media_stream import MalformedMessage, ProtocolViolation
 
 AudioReader = Callable[[bytes, float], None]
 
@@ -44,26 +45,35 @@ class PhoneInput(FastAPIWebsocketInputTransport):
         client: FastAPIWebsocketClient,
         params: FastAPIWebsocketParams,
         *,
-        websocket: WebSocket,
-        stream: MediaStream,
+        wire: PhoneWire,
         line: CallLine,
     ) -> None:
-        """As the base class, with the socket, the stream whose `start` was read, and the line to tell."""
+        """As the base class, with the wire that the messages come on, and the line to tell."""
         super().__init__(transport, client, params)
         self.pieces = CallerPieces(line.caller_hz)
         self.audio_reader: AudioReader | None = None
-        self._websocket = websocket
-        self._stream = stream
+        self._wire = wire
         self._line = line
         self._broken: asyncio.Future[None] | None = None
 
     # ---- Pipecat's extension points ----
 
     async def _receive_messages(self) -> None:
-        """Read until the socket is gone, then tell so."""
+        """Read until the socket is gone, then tell so; from one that the call has left, go on with the next."""
+        wire = self._wire
+        while True:
+            websocket = wire.websocket
+            await self._read_socket(websocket)
+            if wire.is_open and wire.websocket is websocket:
+                break
+            await wire.wait_attached()
+        if not self._client.is_closing:
+            await self._client.trigger_client_disconnected()
+
+    async def _read_socket(self, websocket: WebSocket) -> None:
         self._broken = asyncio.get_running_loop().create_future()
-        short_way = short_way_of(self._websocket)
-        reading = asyncio.create_task(self._read(), name="media socket")
+        short_way = short_way_of(websocket)
+        reading = asyncio.create_task(self._read(websocket), name="media socket")
         try:
             if short_way is not None:
                 short_way.read_by(self._take)
@@ -75,8 +85,6 @@ class PhoneInput(FastAPIWebsocketInputTransport):
             reading.cancel()
             await asyncio.wait({reading})
         self._tell(self.pieces.take())
-        if not self._client.is_closing:
-            await self._client.trigger_client_disconnected()
 
     async def _audio_task_handler(self) -> NoReturn:
         """Push what has to go the long way; the base class would wake up twice a second to miss audio."""
@@ -86,10 +94,10 @@ class PhoneInput(FastAPIWebsocketInputTransport):
 
     # ---- reading ----
 
-    async def _read(self) -> None:
+    async def _read(self, websocket: WebSocket) -> None:
         """Read what comes the long way: everything, or only what the short way leaves over."""
         while True:
-            message: dict[str, Any] = dict(await self._websocket.receive())
+            message: dict[str, Any] = dict(await websocket.receive())
             if message["type"] == "websocket.disconnect":
                 return
             text = message.get("text")
@@ -108,21 +116,22 @@ class PhoneInput(FastAPIWebsocketInputTransport):
             self._broken.set_result(None)
 
     def _take_in(self, text: str) -> None:
-        line = self._line
-        if line.is_hung_up:
-            return  # the call is over, whatever else was on its way
+        line, wire = self._line, self._wire
+        if line.is_hung_up or not wire.is_open:
+            return  # the call is over, or somewhere else, whatever else was on its way
         line.last_sign_ms = line.clock.now_ms
-        usual = self._stream.usual_media(text)
+        usual = wire.stream.usual_media(text)
         if usual is not None:
-            self._tell(self.pieces.add(*usual))
+            timestamp_ms, payload = usual
+            self._tell(self.pieces.add(wire.began_ms + timestamp_ms, payload))
             return
         try:
-            event = self._stream.receive(text)
+            event = wire.stream.receive(text)
         except (MalformedMessage, ProtocolViolation) as error:
             line.pass_over(str(error))
             return
         if isinstance(event, media_stream.Media):
-            self._tell(self.pieces.add(event.timestamp_ms, event.payload))
+            self._tell(self.pieces.add(wire.began_ms + event.timestamp_ms, event.payload))
         elif isinstance(event, media_stream.Mark):
             line.playout.return_mark(event.name, line.clock.now_ms)
         elif isinstance(event, media_stream.Stop):
@@ -130,14 +139,15 @@ class PhoneInput(FastAPIWebsocketInputTransport):
             line.is_hung_up = True
         elif isinstance(event, media_stream.Dtmf):
             self._tell(self.pieces.take())
-            line.digit(event.digit)
+            is_taken = line.digit(event.digit)
             # A to D are keys of the standard that Pipecat has no name for, and that no caller's phone has.
-            if event.digit in _KEYS and not self._paused:
+            if event.digit in _KEYS and not is_taken and not self._paused:
                 self._audio_in_queue.put_nowait(InputDTMFFrame(button=KeypadEntry(event.digit)))
 
     def _tell(self, pieces: list[Piece]) -> None:
         """Tell of audio that came."""
-        for at_ms, pcm in pieces:
+        for at_ms, heard in pieces:
+            pcm = bytes(len(heard)) if self._line.is_private else heard
             until_ms = self._line.caller_audio(at_ms, pcm)
             if self._paused:
                 continue

@@ -3,13 +3,16 @@
 import asyncio
 from typing import Any
 
-from fastapi import WebSocket
 from pipecat.frames.frames import (
+    AggregatedTextFrame,
     Frame,
     InterruptionFrame,
     OutputAudioRawFrame,
     StartFrame,
+    TTSAudioRawFrame,
+    TTSTextFrame,
 )
+from pipecat.processors.frame_processor import FrameDirection
 from pipecat.serializers.base_serializer import FrameSerializer
 from pipecat.transports.websocket.fastapi import (
     FastAPIWebsocketOutputTransport,
@@ -21,35 +24,27 @@ from pipelines.line import CallLine
 from pipelines.line_taps import AgentTap
 from pipelines.phone_audio import encode_mulaw
 from pipelines.phone_input import PhoneInput
-from pipelines.phone_socket import ShortWay, short_way_of
+from pipelines.phone_wire import PhoneWire
 from telephony import media_stream
-from telephony.media_stream import MediaStream
 
 _MARK_EVERY_MS = 500.0
 """How much audio goes between two marks while the agent speaks."""
 
 
-def stream_sid_of(stream: MediaStream) -> str:
-    """The stream's SID. Raises ValueError when its `start` was not received yet."""
-    if stream.start is None:
-        raise ValueError("the stream has not started")
-    return stream.start.stream_sid
-
-
 class PhoneSerializer(FrameSerializer):
     """Pipecat's frames -> Twilio's JSON; no network side effect (hanging up is the server's business)."""
 
-    def __init__(self, stream: MediaStream) -> None:
-        """Take the stream, `start` already received."""
+    def __init__(self, wire: PhoneWire) -> None:
+        """Take the wire that it writes for."""
         super().__init__()
-        self._stream_sid = stream_sid_of(stream)
+        self._wire = wire
 
     async def serialize(self, frame: Frame) -> str | None:
         """Audio (PCM16 at the line's rate) -> `media`; an interruption -> `clear`; anything else -> None."""
         if isinstance(frame, OutputAudioRawFrame):
-            return media_stream.media(self._stream_sid, encode_mulaw(frame.audio))
+            return media_stream.media(self._wire.stream_sid, encode_mulaw(frame.audio))
         if isinstance(frame, InterruptionFrame):
-            return media_stream.clear(self._stream_sid)
+            return media_stream.clear(self._wire.stream_sid)
         return None
 
     async def deserialize(self, data: str | bytes) -> Frame | None:
@@ -72,15 +67,14 @@ class PhoneOutput(AgentTap, FastAPIWebsocketOutputTransport):
         params: FastAPIWebsocketParams,
         *,
         line: CallLine,
-        short_way: ShortWay | None,
-        stream_sid: str,
+        wire: PhoneWire,
     ) -> None:
-        """As the base class, with the line to tell and the short way out, where there is one."""
+        """As the base class, with the line to tell and the wire to write to."""
         # A frame that waits in two queues on its way to the third is a few turns of a busy loop late.
         super().__init__(transport, client, params, enable_direct_mode=True)
         self.line = line
-        self._short_way = short_way
-        self._stream_sid = stream_sid
+        self._wire = wire
+        wire.on_attached = self.send_mark
         self.lead_ms = 200.0
         self._unmarked_ms = 0.0
 
@@ -94,12 +88,12 @@ class PhoneOutput(AgentTap, FastAPIWebsocketOutputTransport):
 
     async def write_audio_frame(self, frame: OutputAudioRawFrame) -> bool:
         """Send one chunk (PCM16 at the line's rate), then wait until the next is due."""
-        if self._client.is_closing or not self._client.is_connected:
+        if self._client.is_closing or not self._client.is_connected or not self._wire.is_open:
             return False
         if self.is_taken_back(frame):
             return True
         pcm = self.before_room(frame.audio)
-        await self._send(media_stream.media(self._stream_sid, encode_mulaw(pcm)))
+        await self._send(media_stream.media(self._wire.stream_sid, encode_mulaw(pcm)))
         if self.is_taken_back(frame):
             return True  # meanwhile; the `clear` went out behind it
         self.line.agent_audio(pcm)
@@ -113,8 +107,8 @@ class PhoneOutput(AgentTap, FastAPIWebsocketOutputTransport):
 
     async def _send_room(self, pcm: bytes) -> None:
         """Send what is heard while the agent says nothing; it needs no marks, for nobody waits for its end."""
-        if self._client.is_connected and not self._client.is_closing:
-            await self._send(media_stream.media(self._stream_sid, encode_mulaw(pcm)))
+        if self._client.is_connected and not self._client.is_closing and self._wire.is_open:
+            await self._send(media_stream.media(self._wire.stream_sid, encode_mulaw(pcm)))
             self.line.agent_background(pcm)
 
     async def send_mark(self) -> None:
@@ -122,11 +116,18 @@ class PhoneOutput(AgentTap, FastAPIWebsocketOutputTransport):
         self._unmarked_ms = 0.0
         name = f"m{next(self.line.mark_numbers)}"
         self.line.playout.expect_mark(name, self.line.clock.now_ms)
-        await self._send(media_stream.mark(self._stream_sid, name))
+        await self._send(media_stream.mark(self._wire.stream_sid, name))
 
     async def _send(self, text: str) -> None:
-        if self._short_way is None or not self._short_way.send_now(text):
+        wire = self._wire
+        if wire.is_open and (wire.short_way is None or not wire.short_way.send_now(text)):
             await self._client.send(text)
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        """Let nothing be said while the call is away from its stream: nobody hears it, so nobody said it."""
+        is_voice = isinstance(frame, TTSAudioRawFrame | TTSTextFrame | AggregatedTextFrame)
+        if not self.line.is_away or not is_voice:
+            await super().process_frame(frame, direction)
 
     def drop_unsent(self) -> None:
         """At an interruption `clear` is sent (by the base class); it returns the marks that were still out."""
@@ -139,26 +140,13 @@ class PhoneOutput(AgentTap, FastAPIWebsocketOutputTransport):
         await super().finish_utterance()
 
 
-class _KeptOpen:
-    """The socket as a pipeline sees it: its end is not the socket's end, because another one may take over the call."""
-
-    def __init__(self, websocket: WebSocket) -> None:
-        self._websocket = websocket
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._websocket, name)
-
-    async def close(self) -> None:
-        """Leave the socket to whoever accepted it."""
-
-
 class PhoneTransport(FastAPIWebsocketTransport):
     """Pipecat's WebSocket transport with our output. It never closes the socket."""
 
-    def __init__(self, websocket: WebSocket, stream: MediaStream, line: CallLine) -> None:
-        """Take an accepted socket whose `start` has been received."""
+    def __init__(self, wire: PhoneWire, line: CallLine) -> None:
+        """Take the wire and the line that it is the end of."""
         params = FastAPIWebsocketParams(
-            serializer=PhoneSerializer(stream),
+            serializer=PhoneSerializer(wire),
             audio_in_enabled=True,
             audio_out_enabled=True,
             audio_in_sample_rate=line.caller_hz,
@@ -167,13 +155,6 @@ class PhoneTransport(FastAPIWebsocketTransport):
             audio_out_end_silence_secs=0,
             add_wav_header=False,
         )
-        super().__init__(_KeptOpen(websocket), params)  # pyright: ignore[reportArgumentType]
-        self._input = PhoneInput(self, self._client, params, websocket=websocket, stream=stream, line=line)
-        self._output = PhoneOutput(
-            self,
-            self._client,
-            params,
-            line=line,
-            short_way=short_way_of(websocket),
-            stream_sid=stream_sid_of(stream),
-        )
+        super().__init__(wire, params)  # pyright: ignore[reportArgumentType]
+        self._input = PhoneInput(self, self._client, params, wire=wire, line=line)
+        self._output = PhoneOutput(self, self._client, params, line=line, wire=wire)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from google.genai import Client
@@ -12,12 +12,14 @@ from config.agent import AgentConfig
 from config.agents_folder import AgentWatch
 from config.pipeline import PipelineDefinition
 from pipelines.attention import Attention
+from pipelines.away import Away
 from pipelines.call_recording import CallRecording
 from pipelines.conductor import Conductor
 from pipelines.disclosure import discloses, open_when_heard
 from pipelines.failure_step import failure_step
 from pipelines.handoff import CannotSwitch, Handoffs, Stage
 from pipelines.housekeeping import take_apart
+from pipelines.keys import Keys
 from pipelines.ladder import Ladder, Means
 from pipelines.live import LiveCall
 from pipelines.model_failures import ModelFailure
@@ -29,6 +31,7 @@ from pipelines.sentences import SentenceKind, Sentences
 from pipelines.stages import Assembly, CannotBuildPipeline, assemble
 from pipelines.toolbox import Toolbox
 from pipelines.tools import Bot, CallResources
+from pipelines.transfers import TransferMeans, Transfers
 from pipelines.transports import CallTransport
 from pipelines.waiting import Waiting, patient_connection
 from telephony.next_step import NextStep
@@ -49,6 +52,7 @@ class CallServices:
         toolbox: What their models may use.
         agents: Those that a call may be handed over to.
         records_of: Gives an agent, by its name, its bot's own rows.
+        agent_by_number: Which agent answers a number, now.
     """
 
     gemini: Client | None
@@ -106,7 +110,7 @@ class _CallRun:
         )
         self._attention = self._attention_of(agent)
         self._conductor.needs_sound = voice.is_phone
-        self._conductor.is_held = lambda: self._ladder is not None and self._ladder.is_climbing
+        self._conductor.is_held = self._is_held
         self._conductor.watch_model = self._watch_model
         self._handoffs = Handoffs(
             call,
@@ -125,7 +129,22 @@ class _CallRun:
         self._detail: str | None = None
         self._opening_ears: asyncio.Task[None] | None = None
         self._pipelines: list[PipelineRun] = []
-        live.on_end(self._conductor.ask_to_end)
+        self._away: Away | None = None
+        if voice.wire is not None:
+            self._away = live.away = Away(voice.wire, self._scribe, self._end_away)
+            self._away.tell_twilio, self._away.on_change = live.tell_twilio, self._went_or_came
+            self._conductor.is_away = lambda: voice.line.is_away
+        self._transfers = Transfers(self._transfer_means())
+        self._keys = Keys(
+            lambda: self._agent.digits,
+            self._scribe,
+            self._away,
+            lambda: self._assembly.announcer,
+            is_phone=voice.is_phone,
+        )
+        self._failed_away: ModelFailure | None = None
+        self._resting: asyncio.Task[None] | None = None
+        live.on_end(self._asked_to_end)
 
     async def run(self) -> EndReason:
         """Run it; returns why it ended."""
@@ -153,6 +172,9 @@ class _CallRun:
             await self._handoffs.close()
             if self._ladder is not None:
                 await self._ladder.close()
+            await self._transfers.close()
+            if self._away is not None:
+                await self._away.close()
             # However it ended: what was said and recorded until then is kept.
             reason = await self._finish()
             self._take_apart()
@@ -198,6 +220,7 @@ class _CallRun:
         desk = CallResources(self._call, agent, settings, records, self._scribe, self._conductor)
         desk.handing_over, desk.recording = self._handoffs, self._recording
         desk.attending, self._attention.desk = self._attention, desk
+        desk.transfers, desk.keys = self._transfers, self._keys
         return desk
 
     def _attention_of(self, agent: AgentConfig) -> Attention:
@@ -258,7 +281,13 @@ class _CallRun:
         if failure is not None:
             self._model_failed(failure)
 
+    def _is_held(self) -> bool:
+        return self._transfers.is_taking_message or (self._ladder is not None and self._ladder.is_climbing)
+
     def _model_failed(self, failure: ModelFailure) -> None:
+        if self._voice.line.is_away:
+            self._failed_away = failure  # nobody would hear what the ladder says
+            return
         if self._conductor.is_saying_goodbye or self._conductor.reason is not None or self._ladder is None:
             return  # the call is ending in any case
         self._ladder.begin(failure)
@@ -280,7 +309,7 @@ class _CallRun:
         if self._scribe.caller.is_speaking:
             self._scribe.caller_stopped(self._scribe.now_ms)  # the next pipeline's ears begin in silence
         agent = self._agent.model_copy(update={"pipeline": definition})
-        voice = CallTransport(self._voice.renew(), self._voice.line, self._voice.renew, self._voice.is_phone)
+        voice = replace(self._voice, transport=self._voice.renew())
         self._pipeline.go_on_with(self._plan(agent, voice, goes_on=True))
         return True
 
@@ -298,7 +327,7 @@ class _CallRun:
         if self._voice.renew is None or self._pipeline is None:
             raise CannotSwitch("this line cannot be handed on")
         before, pipeline = (self._agent, self._bot), self._pipeline
-        voice = CallTransport(self._voice.renew(), self._voice.line, self._voice.renew, self._voice.is_phone)
+        voice = replace(self._voice, transport=self._voice.renew())
         self._bot = bot
         try:
             assembly = assemble(self._plan(agent, voice, goes_on=True, taken_over=taken_over))
@@ -326,6 +355,66 @@ class _CallRun:
             pipeline.go_on_with(assembly)
 
         return go_on
+
+    def _asked_to_end(self, reason: EndReason) -> None:
+        if self._away is None or not self._away.is_away:
+            self._conductor.ask_to_end(reason)
+            return
+        reason = self._away.over(reason)
+        if reason is EndReason.DRAINED:
+            goodbye = self._agent.render(self._agent.phrases.drain_goodbye, self._call.variables)
+            self._conductor.leave(reason, NextStep("apology", text=goodbye, language=self._agent.language))
+        else:
+            self._conductor.end(reason)
+
+    def _went_or_came(self, is_away: bool) -> None:
+        """The call has left its stream, or is back on one."""
+        model = self._assembly.model
+        if is_away or self._conductor.reason is not None:
+            return
+        if model is not None and self._resting is not None:
+            self._resting = None
+            model.model_link.open()
+        if (failure := self._failed_away) is not None:
+            self._failed_away = None
+            self._model_failed(failure)
+
+    def _rest_model(self) -> None:
+        """Somebody talks with the caller, for as long as they like: the model's connection is not kept for that."""
+        model = self._assembly.model
+        if model is not None and self._resting is None:
+            closing = model.model_link.close()
+            self._resting = asyncio.create_task(closing, name=f"model of {self._call.call_id} rests")
+
+    def _hush(self) -> None:
+        if (model := self._assembly.model) is not None:
+            model.hush()
+
+    async def _tell_model(self, text: str) -> None:
+        self._scribe.await_words()
+        await self._assembly.tell(text)
+
+    def _transfer_means(self) -> TransferMeans:
+        conductor, agents = self._conductor, self._services.agents
+        return TransferMeans(
+            call=self._call,
+            agent=lambda: self._agent,
+            scribe=self._scribe,
+            away=self._away,
+            by_number=lambda number: None if agents is None else agents.catalog.by_number(number),
+            announcer=lambda: self._assembly.announcer,
+            tell_model=self._tell_model,
+            hush=self._hush,
+            is_ending=lambda: conductor.reason is not None or conductor.is_saying_goodbye,
+            leave=self._leave,
+            on_answered=self._rest_model,
+        )
+
+    def _end_away(self, reason: EndReason, step: NextStep | None) -> None:
+        if step is None:
+            self._conductor.end(reason)
+        else:
+            self._conductor.leave(reason, step)
 
     def _take_apart(self) -> None:
         """Let go of what knew each other; of nothing that a pipeline which still runs could ask for."""

@@ -37,6 +37,7 @@ class Scribe:
         cut_ms: When the agent last fell silent in mid-utterance; its model may hear a caller before we do.
         broken_off_ms: When it last did so because of the caller, as far as was known then.
         digit_ms: When the caller last pressed a key.
+        is_with_caller: Whether the tool that runs waits for somebody on the line, who needs no filler.
         is_recorded: Whether somebody keeps the sound of the call.
         keeps_turns: Whether the pipeline has a `transcript` stage.
         spoken_count: How many utterances the agent has begun.
@@ -61,6 +62,7 @@ class Scribe:
     tools_running: int = 0
     tool_since_ms: float = 0.0
     digit_ms: float | None = None
+    is_with_caller: bool = False
     is_recorded: bool = False
     keeps_turns: bool = False
     _asked_ms: float | None = None
@@ -227,6 +229,18 @@ class Scribe:
     def await_words(self) -> None:
         """The model was asked to speak, or was given a result to speak of."""
         self._asked_ms = self.now_ms
+
+    def went_away(self) -> None:
+        """The call leaves its stream for a while: what was not heard by now never will be."""
+        if self.is_agent_idle:
+            self.line.playout.clear(self.now_ms)
+        else:
+            self.line.agent_cut()
+
+    def came_back(self) -> None:
+        """It is back: silence is counted from here on, and nothing is owed for what was before."""
+        self.reply_due_ms = self._asked_ms = None
+        self.last_caller_ms = self.now_ms
 
     def event(self, kind: str, /, *, at_ms: float | None = None, **data: object) -> None:
         """Add to the call's event list; without what was said, when that may not be stored."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from google.genai import Client
 from loguru import logger
-from pipecat.frames.frames import Frame, InputTextRawFrame, LLMRunFrame, TTSSpeakFrame
+from pipecat.frames.frames import Frame, InputTextRawFrame, LLMMessagesAppendFrame, LLMRunFrame, TTSSpeakFrame
 from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.aggregators.llm_response_universal import LLMContextAggregatorPair, LLMUserAggregatorParams
 from pipecat.processors.frame_processor import FrameProcessor
@@ -145,6 +145,14 @@ class Assembly:
         else:
             return False
         return True
+
+    async def tell(self, text: str) -> None:
+        """Tell the model something, of which it then speaks to the caller; nobody is told where there is no model."""
+        if self.is_realtime and self.llm is not None:
+            await self.llm.queue_frame(InputTextRawFrame(text=text))
+        elif self.aggregators is not None:
+            messages: list[Any] = [{"role": "user", "content": text}]
+            await self.aggregators.user().queue_frame(LLMMessagesAppendFrame(messages=messages, run_llm=True))
 
     def opening_frames(self) -> list[Frame]:
         """What starts the conversation once the pipeline runs."""

@@ -7,7 +7,7 @@ from config.agent import AgentConfig
 from config.errors import Fault
 from config.tools import NamedTool
 from config.wording import suggest
-from pipelines.built_in_tools import BUILT_IN_TOOLS
+from pipelines.built_in_tools import BUILT_IN_TOOLS, implied_tools
 from pipelines.guest import AnyBot, GuestBot
 from pipelines.handoff_tool import hand_over_to_for
 from pipelines.tool_watch import NO_RULES, watch
@@ -34,7 +34,8 @@ class Toolbox:
         offered = {name: (tool, named.get(name, NO_RULES)) for name, tool in own.items()}
         if agent.handoff.to:
             offered["hand_over_to"] = (hand_over_to_for(agent), NO_RULES)
-        offered |= {name: (BUILT_IN_TOOLS[name](agent), rules) for name, rules in named.items() if name not in own}
+        built_in = [name for name in [*implied_tools(agent), *named] if name not in own]
+        offered |= {name: (BUILT_IN_TOOLS[name](agent), named.get(name, NO_RULES)) for name in built_in}
         if agent.listening.languages and _SWITCH not in offered:
             offered[_SWITCH] = (BUILT_IN_TOOLS[_SWITCH](agent), NO_RULES)  # one who may switch need not say so twice
         return [
@@ -58,6 +59,8 @@ class Toolbox:
                     cure = suggest(tool.name, [*BUILT_IN_TOOLS, *own], "there are")
                     new = "For a new tool add http: or mcp: below it"
                     yield Fault(place, f"there is no tool {tool.name!r}", f"{cure} {new}")
+                elif tool.name == "transfer_call" and tool.name not in own and not agent.transfers:
+                    yield Fault(place, "transfer_call has nowhere to go", "add transfers: with a destination")
             elif tool.name in own:
                 yield Fault(place, f"the bot {agent.bot!r} has a tool of that name", "give this one another name")
             elif tool.name in BUILT_IN_TOOLS:

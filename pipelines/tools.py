@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from config.agent import AgentConfig
 from pipelines.call_recording import CallRecording
+from pipelines.keys import Keys
 from pipelines.scribe import Scribe
 from transcripts.call import Call, EndReason
 from transcripts.records import Records
@@ -73,6 +74,7 @@ class CallResources:
         transfers: Whom the caller may be put through to; None where the line cannot do that.
         recording: What is kept of the call: it can be paused and stopped.
         attending: How the agent listens; None in a test of a tool alone.
+        keys: Presses the telephone's keys and collects the caller's, and keeps those that are secret.
     """
 
     call: Call
@@ -86,6 +88,7 @@ class CallResources:
     recording: CallRecording | None = None
     attending: Attending | None = None
     handing_over: HandingOver | None = None
+    keys: Keys | None = None
 
 
 def resources(params: FunctionCallParams) -> CallResources:

@@ -12,14 +12,14 @@ _WHAT = """Put the caller through to a person, when he asks for one or when you 
 
     Args:
         params: Given by the pipeline.
-        destination: One of these names: {names}.
+        destination: One of these names, needed when there is more than one: {names}.
 """
 
 
 def transfer_call_for(agent: AgentConfig) -> Tool:
     """Return the tool as this agent's model sees it, with the names and descriptions of its destinations."""
 
-    async def transfer_call(params: FunctionCallParams, destination: str) -> None:
+    async def transfer_call(params: FunctionCallParams, destination: str = "") -> None:
         transfers = resources(params).transfers
         if transfers is None:
             await params.result_callback({"error": "Nobody can be put through on this line. Say so, and go on."})

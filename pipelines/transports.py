@@ -12,6 +12,7 @@ from pipecat.transports.base_transport import BaseTransport
 from pipelines.clock import CallClock
 from pipelines.line import CallLine
 from pipelines.phone_line import PhoneTransport
+from pipelines.phone_wire import PhoneWire
 from pipelines.playout import Playout
 from telephony.media_stream import MediaStream
 
@@ -29,22 +30,25 @@ class CallTransport:
 
     `renew` returns another transport on the same line, for a call that goes on through another pipeline; None when the
     way in and out cannot be handed on. `is_phone`: there is a Twilio that can take the caller elsewhere.
+    `wire` is its media socket, which may be left for a while; None where there is none.
     """
 
     transport: BaseTransport
     line: CallLine
     renew: Callable[[], BaseTransport] | None = None
     is_phone: bool = False
+    wire: PhoneWire | None = None
 
 
 def phone_transport(websocket: WebSocket, stream: MediaStream, clock: CallClock) -> CallTransport:
     """Twilio's media socket, accepted and `start` received, and a clock that was started then."""
     line = CallLine(clock, caller_hz=_PHONE_HZ, agent_hz=_PHONE_HZ)
+    wire = PhoneWire(websocket, stream)
 
     def make() -> PhoneTransport:
-        return PhoneTransport(websocket, stream, line)
+        return PhoneTransport(wire, line)
 
-    return CallTransport(make(), line, renew=make, is_phone=True)
+    return CallTransport(make(), line, renew=make, is_phone=True, wire=wire)
 
 
 class BadOffer(Exception):

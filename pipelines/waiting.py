@@ -99,7 +99,8 @@ class Waiting:
         scribe = self._scribe
         if scribe.tools_running:
             self._end_wait()
-            await self._fill_tool_time()
+            if not scribe.is_with_caller:
+                await self._fill_tool_time()
             return None
         since_ms = scribe.waiting_since_ms
         if since_ms is None:

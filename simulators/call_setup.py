@@ -1,6 +1,7 @@
 """How a simulated call is set up, and how it ended."""
 
 import ssl
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -34,7 +35,10 @@ class AnswerPolicy:
 
 @dataclass(frozen=True, slots=True)
 class DialOutcome:
-    """What `<Dial>` meets: `status` becomes `DialCallStatus`; an answered one talks for `talk_ms`."""
+    """What `<Dial>` meets: `status` becomes `DialCallStatus` after `ring_ms`; an answered one talks for `talk_ms`.
+
+    One that rings longer than the verb lets it has not answered.
+    """
 
     status: Literal["completed", "answered", "busy", "no-answer", "failed", "canceled"] = "completed"
     ring_ms: int = 50
@@ -63,6 +67,11 @@ class CallSetup:
     async_amd_callback: str = ""
     policy: AnswerPolicy = field(default_factory=AnswerPolicy)
     dial_outcome: DialOutcome = field(default_factory=DialOutcome)
+    dial_outcomes: Mapping[str, DialOutcome] = field(default_factory=dict[str, DialOutcome])
+
+    def dial_outcome_of(self, address: str) -> DialOutcome:
+        """What `<Dial>` meets at this address."""
+        return self.dial_outcomes.get(address, self.dial_outcome)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Literal
@@ -14,8 +14,10 @@ from simulators import twiml_player
 from simulators.call_setup import ENDED_STATUSES, CallOutcome, CallSetup, EndedBy, Network
 from simulators.caller import Caller, CallOver, Clip, StreamEnd
 from simulators.conference import JoinConference
+from simulators.dialling import Dial, Dialling, DialTarget
 from simulators.far_person import FarPerson
 from simulators.faults import Strike
+from simulators.key_tones import KeysHeard
 from simulators.line_faults import is_line_fault, line_fault
 from simulators.media_socket import Line, drop_query, new_sid, open_stream
 from simulators.noise import NoiseBed
@@ -87,6 +89,11 @@ class SimulatedCall:
         self._fallback_used = False
         self._controls: asyncio.Queue[_Over | _Step] = asyncio.Queue()
         self._far_person = FarPerson(setup.policy)
+        self._dialling: Dialling | None = None
+        self.legs: dict[str, tuple[str, str]] = {}
+        """What `<Dial>` has dialled: the SIDs of those calls, with address and status."""
+        self.keys_heard = KeysHeard()
+        """Keys that the server pressed by `<Play digits>`."""
         faults = {strike.name: strike for strike in strikes}
         for name in filter(is_line_fault, faults):
             self.line = line_fault(name, **faults[name].settings)
@@ -237,6 +244,9 @@ class SimulatedCall:
         posting = asyncio.create_task(self._callbacks.run(), name=f"status callbacks {self.sid}")
         try:
             over = await self._live()
+            self.status = over.status
+            if over.ended_by == "caller":
+                await self._end_dialling()
             self._finish(over)
             self._callbacks.finish()
             await asyncio.wait({posting}, timeout=_CALLBACK_PATIENCE_SECS)
@@ -359,8 +369,11 @@ class SimulatedCall:
         await asyncio.sleep(len(text.split()) * self._network.say_word_ms / 1000)
 
     async def play(self, url: str, digits: str) -> None:
-        """Play key tones (0.5 s each, `w` a pause) or a file, which is not fetched and takes no time."""
-        await asyncio.sleep(0.5 * len(digits) if digits else 0)
+        """Press keys (0.25 s each, `w` a pause of 0.5 s), or play a file, which is not fetched and takes no time."""
+        for key in digits:
+            await asyncio.sleep(0.5 if key == "w" else 0.25)
+            if key != "w":
+                self.keys_heard.add(key)
 
     async def pause(self, secs: float) -> None:
         """Wait in real time."""
@@ -407,15 +420,25 @@ class SimulatedCall:
         await self._tell_stream(verb, stream_sid, "stream-error" if error else "stream-stopped")
         return result
 
-    async def dial(self, verb: twiml_player.Dial) -> dict[str, str]:
-        """Meet the outcome this call was given."""
-        outcome = self.setup.dial_outcome
-        await asyncio.sleep(outcome.ring_ms / 1000)
-        result = {"DialCallStatus": outcome.status, "DialCallSid": new_sid("CA")}
-        if outcome.status in ("completed", "answered"):
-            await asyncio.sleep(outcome.talk_ms / 1000)
-            result |= {"DialCallDuration": str(outcome.talk_ms // 1000), "DialBridged": "true"}
+    async def dial(self, verb: Dial) -> dict[str, str]:
+        """Ring the telephones named, each with the outcome it was given."""
+        self._dialling = Dialling(verb, self.setup.dial_outcome_of, self._tell_target, self.sid, self.legs)
+        result = await self._dialling.run()
+        self._dialling = None  # not when it is interrupted: its action is asked then, too
         return result
+
+    async def _tell_target(self, target: DialTarget, told: Mapping[str, str]) -> None:
+        place = self._book.find(target.status_callback, self._source.document_url)
+        form = self._form(told)
+        self.callback_log.append(await self._network.webhooks.request(place, form, method=target.status_method))
+
+    async def _end_dialling(self) -> None:
+        """Twilio asks a `<Dial>`'s action also when the caller has hung up; what it answers is not carried out."""
+        dialling, self._dialling = self._dialling, None
+        if dialling is not None and dialling.verb.action:
+            action = Goto(dialling.verb.action, dialling.verb.method)
+            with suppress(TwimlError):
+                await self._source.fetch(action, self._form(dialling.interrupted()))
 
     async def join_conference(self, verb: JoinConference) -> dict[str, str]:
         """Be in the room of that name until it closes."""

@@ -62,6 +62,8 @@ class TwilioSimulator:
         self.auth_token = auth_token
         self.answer_policy: AnswerPolicy | Callable[[CallSetup], AnswerPolicy] = AnswerPolicy()
         self.dial_outcome = DialOutcome()
+        self.dial_outcomes: dict[str, DialOutcome] = {}
+        """By address: what `<Dial>` meets there, in place of `dial_outcome`."""
         self.book = AddressBook()
         self.rooms = ConferenceRooms()
         credentials = {account_sid: auth_token, **(api_keys or {})}
@@ -204,6 +206,7 @@ class TwilioSimulator:
             status_callback=status_callback or str(number.get("status_callback") or ""),
             status_events=frozenset(status_events),
             dial_outcome=dial_outcome or self.dial_outcome,
+            dial_outcomes=self.dial_outcomes,
         )
         strikes = self.faults.take("phone call")
         if fault is not None:
@@ -264,6 +267,7 @@ class TwilioSimulator:
             async_amd=first("AsyncAmd").lower() == "true",
             async_amd_callback=first("AsyncAmdStatusCallback"),
             dial_outcome=self.dial_outcome,
+            dial_outcomes=self.dial_outcomes,
         )
         policy = self.answer_policy(setup) if callable(self.answer_policy) else self.answer_policy
         strikes = self.faults.take("phone call")

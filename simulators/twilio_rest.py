@@ -151,6 +151,17 @@ def describe_call(call: SimulatedCall, account_sid: str) -> dict[str, object]:
     }
 
 
+def _describe_legs(call: SimulatedCall, account_sid: str) -> list[dict[str, object]]:
+    """The calls that a call has dialled, as the API shows them."""
+    own = describe_call(call, account_sid)
+    return [
+        own
+        | {"sid": sid, "parent_call_sid": call.sid, "to": to, "to_formatted": to, "status": status}
+        | {"direction": "outbound-dial", "uri": f"/2010-04-01/Accounts/{account_sid}/Calls/{sid}.json"}
+        for sid, (to, status) in call.legs.items()
+    ]
+
+
 def build_rest(account: TwilioAccount) -> Starlette:
     """The API as an ASGI application."""
     return Starlette(
@@ -273,8 +284,13 @@ class _Api:
 
     async def list_calls(self, request: Request, parameters: Parameters) -> Response:
         calls = sorted(self._account.calls.values(), key=lambda call: call.created_at, reverse=True)
-        wanted = [call for call in calls if _is_wanted(call, parameters)]
-        return _page(request, "calls", [describe_call(call, self._account.sid) for call in wanted], parameters)
+        parent = _first(parameters, "ParentCallSid")
+        wanted = [call for call in calls if not parent and _is_wanted(call, parameters)]
+        legs = [row for call in calls if parent in ("", call.sid) for row in _describe_legs(call, self._account.sid)]
+        status, to = _first(parameters, "Status"), _first(parameters, "To")
+        legs = [leg for leg in legs if status in ("", leg["status"]) and to in ("", leg["to"])]
+        rows = [*(describe_call(call, self._account.sid) for call in wanted), *legs]
+        return _page(request, "calls", rows, parameters)
 
     async def show_call(self, request: Request, parameters: Parameters) -> Response:
         return JSONResponse(describe_call(self._find_call(request), self._account.sid))

@@ -4,6 +4,7 @@
 Verbs and attributes: https://www.twilio.com/docs/voice/twiml.
 """
 
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -11,7 +12,9 @@ from urllib.parse import urlsplit
 from xml.etree import ElementTree
 
 from simulators.conference import JoinConference, read_conference
+from simulators.dialling import Dial, read_dial
 
+_PLAYABLE = re.compile(r"[0-9*#w]*")
 _LOCAL_STREAMS = frozenset({("ws", "127.0.0.1"), ("ws", "localhost"), ("ws", "::1")})
 
 
@@ -47,16 +50,6 @@ class ConnectStream:
     name: str
     parameters: Mapping[str, str]
     status_callback: str
-    action: str
-    method: str
-
-
-@dataclass(frozen=True, slots=True)
-class Dial:
-    """`targets` are the numbers, SIP addresses, clients or conference named inside."""
-
-    targets: tuple[str, ...]
-    caller_id: str
     action: str
     method: str
 
@@ -179,8 +172,11 @@ def _read_verb(element: ElementTree.Element) -> Verb:
             except ValueError as problem:
                 raise TwimlError(12200, str(problem)) from problem
         case "Dial":
-            targets = tuple(_text(child) for child in element) or (_text(element),)
-            return Dial(targets, element.get("callerId", ""), element.get("action", ""), _method(element))
+            _method(element)
+            try:
+                return read_dial(element)
+            except ValueError as problem:
+                raise TwimlError(12200, str(problem)) from problem
         case "Gather":
             num_digits = element.get("numDigits")
             return Gather(
@@ -210,7 +206,10 @@ def _read_prompt(element: ElementTree.Element) -> Say | Play | Pause:
         case "Say":
             return Say(_text(element))
         case "Play":
-            return Play(_text(element), element.get("digits", ""))
+            digits = element.get("digits", "")
+            if not _PLAYABLE.fullmatch(digits):
+                raise TwimlError(12200, "<Play digits> takes 0-9, *, # and w")
+            return Play(_text(element), digits)
         case "Pause":
             return Pause(_number(element.get("length", "1")))
         case tag:
@@ -302,7 +301,7 @@ async def _play_verb(verb: Verb, telephone: Telephone) -> Goto | Finished | None
             if verb.action:
                 return Goto(verb.action, verb.method, after_stream)
         case Dial():
-            telephone.note_verb("Dial", ", ".join(verb.targets))
+            telephone.note_verb("Dial", ", ".join(target.address for target in verb.targets))
             after_dial = await telephone.dial(verb)
             if verb.action:
                 return Goto(verb.action, verb.method, after_dial)

@@ -7,7 +7,7 @@ from typing import Literal
 from telephony import twiml
 from telephony.numbers import BadNumber, parse_e164
 
-StepKind = Literal["hang_up", "transfer", "busy", "apology"]
+StepKind = Literal["hang_up", "transfer", "busy", "apology", "not_reached"]
 
 
 class BadStep(ValueError):
@@ -50,6 +50,8 @@ class NextStep:
                 return cls("busy", **said)
             case "apology":
                 return cls("apology", **said)
+            case "not_reached":
+                return cls("not_reached", **said)
             case "transfer":
                 return cls("transfer", to=_number(to), caller_id=_number(caller_id) if caller_id else None, **said)
             case kind:
@@ -65,6 +67,8 @@ class NextStep:
                 return twiml.say(self.text, spoken_in) if self.text else twiml.busy(language)
             case "apology":
                 return twiml.apology(self.text, spoken_in)
+            case "not_reached":
+                return twiml.not_reached(spoken_in)
             case "hang_up":
                 return twiml.hang_up()
 

@@ -36,18 +36,25 @@ _NOT_REACHED = {
 
 
 def connect_stream(
-    *, stream_url: str, action_url: str, parameters: Mapping[str, str], say_first: tuple[str, str] | None = None
+    *,
+    stream_url: str,
+    action_url: str,
+    parameters: Mapping[str, str],
+    say_first: tuple[str, str] | None = None,
+    keys_first: str = "",
 ) -> str:
     """Connect the caller to our media socket at `stream_url` (ws or wss, no query string: Twilio drops it).
 
     `parameters` come back in the stream's `start` (name and value together under 500 characters). When the stream is
     over and the caller is still there, Twilio POSTs to `action_url` for what comes next. `say_first` is a text that
-    Twilio's voice says before that, and its language.
+    Twilio's voice says before that, and its language; `keys_first` are keys it presses before that.
     """
     response = Element("Response")
     if say_first is not None:
         text, language = say_first
         SubElement(response, "Say", {"language": _clean(language)}).text = _clean(text)
+    if keys_first:
+        SubElement(response, "Play", {"digits": keys_first})
     connect = SubElement(response, "Connect", {"action": _clean(action_url), "method": "POST"})
     stream = SubElement(connect, "Stream", {"url": _clean(stream_url)})
     for name, value in parameters.items():
@@ -97,6 +104,21 @@ def reject() -> str:
     """Let the caller hear the busy tone; the call is not answered, and costs nothing."""
     response = Element("Response")
     SubElement(response, "Reject", {"reason": "busy"})
+    return _render(response)
+
+
+def dial(address: str, ring_secs: int, caller_id: str | None, *, action_url: str, answered_url: str) -> str:
+    """Ring `address` (E.164 or SIP) for so long, and let the two talk.
+
+    Twilio POSTs to `answered_url` when they answer, and how it ended to `action_url`.
+    """
+    response = Element("Response")
+    given = {"timeout": str(ring_secs), "action": _clean(action_url), "method": "POST"}
+    if caller_id:
+        given["callerId"] = _clean(caller_id)
+    noun = "Sip" if address.lower().startswith(("sip:", "sips:")) else "Number"
+    told = {"statusCallback": _clean(answered_url), "statusCallbackEvent": "answered", "statusCallbackMethod": "POST"}
+    SubElement(SubElement(response, "Dial", given), noun, told).text = _clean(address)
     return _render(response)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import parse_qs
 
+from telephony.away_step import DialOutcome, DialReport
 from telephony.numbers import BadNumber, parse_e164
 
 Form = Mapping[str, Sequence[str]]
@@ -16,7 +17,15 @@ _CALL_SID = re.compile(r"CA[0-9A-Za-z]{1,62}")
 _MAX_FIELDS = 200
 # The call is over in all of these; it never was a conversation unless its stream went live.
 _FINAL_STATUSES = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
-_DIAL_ANSWERED = frozenset({"completed", "answered"})
+# https://www.twilio.com/docs/voice/twiml/dial#attributes-action, DialCallStatus
+_DIAL_OUTCOMES = {
+    "completed": DialOutcome.ANSWERED,
+    "answered": DialOutcome.ANSWERED,
+    "busy": DialOutcome.BUSY,
+    "no-answer": DialOutcome.NO_ANSWER,
+    "failed": DialOutcome.FAILED,
+    "canceled": DialOutcome.CANCELLED,
+}
 
 
 class BadForm(ValueError):
@@ -44,12 +53,12 @@ class IncomingCall:
 class StreamOver:
     """The action of our `<Connect>` or `<Dial>`: the caller is still there, what now?
 
-    `is_dial_answered` is None after a stream; after a transfer it tells whether the other side answered.
+    `dial` is None after a stream; after a transfer it tells how that went.
     `stream_sid` is the stream that is over, where Twilio names it.
     """
 
     call_sid: str
-    is_dial_answered: bool | None
+    dial: DialReport | None = None
     stream_sid: str | None = None
 
 
@@ -84,9 +93,26 @@ def parse_incoming_call(form: Form) -> IncomingCall:
 
 def parse_stream_over(form: Form) -> StreamOver:
     """Read the request for the next TwiML. Raises `BadForm` without CallSid."""
-    outcome = _field(form, "DialCallStatus")
-    is_dial_answered = None if outcome is None else outcome in _DIAL_ANSWERED
-    return StreamOver(_call_sid(form), is_dial_answered, _field(form, "StreamSid"))
+    return StreamOver(_call_sid(form), _dial_report(form), _field(form, "StreamSid"))
+
+
+def parse_answered_leg(form: Form) -> str:
+    """Read that somebody who was dialled has answered; returns the SID of the call that dialled. Raises `BadForm`."""
+    parent = _field(form, "ParentCallSid")
+    if parent is None or not _CALL_SID.fullmatch(parent):
+        raise BadForm("ParentCallSid is missing, or not a call SID")
+    return parent
+
+
+def _dial_report(form: Form) -> DialReport | None:
+    status = _field(form, "DialCallStatus")
+    if status is None:
+        return None
+    outcome = _DIAL_OUTCOMES.get(status, DialOutcome.FAILED)
+    if outcome is not DialOutcome.ANSWERED and _field(form, "CallStatus") in _FINAL_STATUSES:
+        outcome = DialOutcome.CALLER_HUNG_UP
+    secs = _field(form, "DialCallDuration") or ""
+    return DialReport(outcome, int(secs) if secs.isascii() and secs.isdigit() and len(secs) < 9 else None)
 
 
 def parse_status_report(form: Form) -> StatusReport:

@@ -160,7 +160,7 @@ async def test_reject_pause_play_and_redirect(toy: ToyServer, twilio: TwilioSimu
         ("Play", "1"),
         ("Redirect", "/b?x=1"),
     ]
-    assert 700 <= outcome.duration_ms < 1200
+    assert 450 <= outcome.duration_ms < 1000
     assert toy.posted("/b")[0]["CallSid"] == call.sid
 
 

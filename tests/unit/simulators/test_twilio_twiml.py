@@ -2,7 +2,8 @@
 
 import pytest
 
-from simulators.twiml_player import ConnectStream, Dial, Say, TwimlError, parse_twiml
+from simulators.dialling import Dial, DialTarget
+from simulators.twiml_player import ConnectStream, Say, TwimlError, parse_twiml
 
 
 def test_twiml_is_read_into_verbs() -> None:
@@ -14,7 +15,7 @@ def test_twiml_is_read_into_verbs() -> None:
     assert verbs == (
         Say("Hello you"),
         ConnectStream("wss://x.example/s", "", {"a": "b&c"}, "", "/n", "GET"),
-        Dial(("+15550001111",), "", "", "POST"),
+        Dial((DialTarget("Number", "+15550001111"),), "", "", "POST"),
     )
     with pytest.raises(TwimlError, match="500"):
         parse_twiml(

@@ -6,11 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from telephony.away_step import DialOutcome, DialReport
 from telephony.webhooks import (
     BadForm,
     IncomingCall,
     StatusReport,
     StreamOver,
+    parse_answered_leg,
     parse_form,
     parse_incoming_call,
     parse_status_report,
@@ -33,13 +35,32 @@ def test_a_caller_may_have_no_number(caller: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("outcome", "is_answered"),
-    [(None, None), ("completed", True), ("answered", True), ("busy", False), ("no-answer", False)],
+    ("given", "report"),
+    [
+        ({}, None),
+        ({"DialCallStatus": "completed", "DialCallDuration": "42"}, DialReport(DialOutcome.ANSWERED, 42)),
+        ({"DialCallStatus": "answered"}, DialReport(DialOutcome.ANSWERED)),
+        ({"DialCallStatus": "busy"}, DialReport(DialOutcome.BUSY)),
+        ({"DialCallStatus": "no-answer"}, DialReport(DialOutcome.NO_ANSWER)),
+        ({"DialCallStatus": "canceled"}, DialReport(DialOutcome.CANCELLED)),
+        ({"DialCallStatus": "something-new"}, DialReport(DialOutcome.FAILED)),
+        ({"DialCallStatus": "no-answer", "CallStatus": "completed"}, DialReport(DialOutcome.CALLER_HUNG_UP)),
+        ({"DialCallStatus": "completed", "CallStatus": "completed"}, DialReport(DialOutcome.ANSWERED)),
+        ({"DialCallStatus": "completed", "DialCallDuration": "soon"}, DialReport(DialOutcome.ANSWERED)),
+    ],
 )
-def test_the_end_of_a_stream_and_of_a_transfer_are_told_apart(outcome: str | None, is_answered: bool | None) -> None:
-    form = {"CallSid": ["CA1"], **({"DialCallStatus": [outcome]} if outcome else {})}
-    assert parse_stream_over(form) == StreamOver("CA1", is_answered)
-    assert parse_stream_over({**form, "StreamSid": ["MZ1"]}) == StreamOver("CA1", is_answered, "MZ1")
+def test_the_end_of_a_stream_and_of_a_transfer_are_told_apart(given: dict[str, str], report: DialReport | None) -> None:
+    form = {"CallSid": ["CA1"], **{name: [value] for name, value in given.items()}}
+    assert parse_stream_over(form) == StreamOver("CA1", report)
+    assert parse_stream_over({**form, "StreamSid": ["MZ1"]}) == StreamOver("CA1", report, "MZ1")
+    if report is not None:
+        assert DialReport.from_details(report.as_details()) == report
+
+
+def test_an_answered_leg_names_the_call_that_dialled_it() -> None:
+    assert parse_answered_leg({"CallSid": ["CA2"], "ParentCallSid": ["CA1"]}) == "CA1"
+    with pytest.raises(BadForm):
+        parse_answered_leg({"CallSid": ["CA2"]})
 
 
 @pytest.mark.parametrize(
