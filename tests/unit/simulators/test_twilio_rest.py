@@ -66,6 +66,9 @@ async def client(twilio: TwilioSimulator) -> AsyncGenerator[Client]:
     await http.close()
 
 
+CALLED = "+15551230177"
+
+
 async def test_a_placed_call_rings_is_answered_and_asks_for_twiml(
     twilio: TwilioSimulator, client: Client, toy: ToyServer
 ) -> None:
@@ -253,6 +256,11 @@ async def test_wrong_credentials_and_unknown_things_answer_as_twilio_does(twilio
         for path in ("Calls/CA0.json", "IncomingPhoneNumbers/PN0.json", "Conferences.json"):
             answer = await http.get(f"{root}/{path}", auth=(twilio.account_sid, AUTH_TOKEN))
             assert (answer.status_code, answer.json()["code"]) == (404, 20404)
-        for form, code in (({}, 21201), ({"To": "+1"}, 21213), ({"To": "+1", "From": "+2"}, 21205)):
+        for form, code in (
+            ({}, 21201),
+            ({"To": CALLED}, 21213),
+            ({"To": "5551230100", "From": "+2"}, 21211),
+            ({"To": CALLED, "From": "+2"}, 21205),
+        ):
             answer = await http.post(f"{root}/Calls.json", data=form, auth=(twilio.account_sid, AUTH_TOKEN))
             assert (answer.status_code, answer.json()["code"]) == (400, code)
