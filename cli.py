@@ -205,7 +205,7 @@ def doctor() -> None:
     agents, found = (), []
     try:
         bots = load_bots(settings.bots_dir)
-        known_bots, check_tools = settings_of_bots(bots), Toolbox(bots).faults_of
+        known_bots, check_tools = settings_of_bots(bots), Toolbox(bots, settings).faults_of
         agents = load_agents(
             settings.agents_dir, known_bots=known_bots, check_dotted=check_dotted, check_tools=check_tools
         ).agents
@@ -321,7 +321,9 @@ def check() -> None:
 
     try:
         bots = load_bots(settings.bots_dir)
-        problems = check_agents(settings.agents_dir, settings_of_bots(bots), check_dotted, Toolbox(bots).faults_of)
+        problems = check_agents(
+            settings.agents_dir, settings_of_bots(bots), check_dotted, Toolbox(bots, settings).faults_of
+        )
     except BotErrors as error:
         _stop(str(error), 2)
     if problems:

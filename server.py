@@ -56,7 +56,7 @@ async def open_services(settings: Settings, colleagues: Colleagues) -> AsyncGene
     bots = await asyncio.to_thread(load_bots, settings.bots_dir)
     if any(isinstance(bot, GuestBot) for bot in bots.values()):
         lend_environment(await asyncio.to_thread(guest_environment, settings))
-    toolbox = Toolbox(bots)
+    toolbox = Toolbox(bots, settings)
     checks = Checks(settings_of_bots(bots), check_dotted, toolbox.faults_of)
     agents = await asyncio.to_thread(watch_agents, settings.agents_dir, checks)
     await asyncio.to_thread(load_voice_model)
@@ -69,6 +69,7 @@ async def open_services(settings: Settings, colleagues: Colleagues) -> AsyncGene
         live = LiveCalls(settings.max_calls, most_here=settings.max_calls_per_process, is_slow=lag.is_slow)
         reader = gemini if settings.prepare_sentences else None
         sentences = await enter(open_sentences(settings.data_dir / "sentences", reader, lambda: agents.catalog.agents))
+        await enter(toolbox.opened(lambda: agents.catalog.agents))
         ringing = Ringing(gemini, bots, sentences, toolbox)
         closing.push_async_callback(ringing.close)
         folder = archive.recordings_dir

@@ -7,6 +7,7 @@ from typing import Annotated
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+from pydantic_settings import NoDecode
 
 from config.wording import problem, shown
 
@@ -105,6 +106,26 @@ def _port(value: object) -> object:
     return value
 
 
+def _secrets_by_name(value: object) -> object:
+    if isinstance(value, str):  # a variable that is really called TRUNKLINE_SECRET_NAME
+        raise problem("NAME stands for a name of your own", "call it TRUNKLINE_SECRET_SHOP_KEY, or what you like")
+    return value
+
+
+def _hosts_and_ports(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    return tuple(part.strip().lower() for part in value.split(",") if part.strip())
+
+
+def _host_and_port(text: str) -> str:
+    host, separator, port = text.rpartition(":")
+    is_port = port.isascii() and port.isdigit() and 0 < int(port) < 65_536
+    if not separator or not host or not is_port or re.search(r"[\s/@]", host) or (":" in host) != host.startswith("["):
+        raise problem(f"must be host:port (got {shown(text)})", "write it like 10.0.0.7:8080 or [fd00::7]:8080")
+    return text.lower()
+
+
 def number_in_text(value: object) -> object:
     """Return the int that a text of digits means, anything else as it is: Literal[8000] does not read "8000"."""
     return int(value) if isinstance(value, str) and value.isascii() and value.isdigit() else value
@@ -122,5 +143,10 @@ RedisUrl = Annotated[str, AfterValidator(_redis_url)]
 ExistingFile = Annotated[Path, AfterValidator(_file)]
 LogLevel = Annotated[str, AfterValidator(_log_level)]
 Secret = Annotated[SecretStr, Field(min_length=1)]
+ToolSecretsByName = Annotated[dict[str, Secret], NoDecode, BeforeValidator(_secrets_by_name)]
+HostsAndPorts = Annotated[
+    tuple[Annotated[str, AfterValidator(_host_and_port)], ...], NoDecode, BeforeValidator(_hosts_and_ports)
+]
+"""`host:port`, comma between, in small letters; IPv6 addresses in brackets."""
 AccountSid = Annotated[str, _sid("AC")]
 ApiKeySid = Annotated[str, _sid("SK")]

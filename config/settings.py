@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_core import ErrorDetails, InitErrorDetails
-from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from config.errors import ConfigError, SettingProblem
 from config.setting_kinds import (
@@ -18,14 +18,17 @@ from config.setting_kinds import (
     ApiUrl,
     DatabaseUrl,
     ExistingFile,
+    HostsAndPorts,
     HttpsUrl,
     LogLevel,
     Port,
     RedisUrl,
     Secret,
+    ToolSecretsByName,
     WebUrl,
     is_loopback,
 )
+from config.tool_secrets import ToolSecrets
 from config.wording import describe, problem
 
 
@@ -140,6 +143,15 @@ class Settings(BaseSettings):
         description="How long calls may go on once the server was told to stop, before their goodbye; seconds.",
     )
 
+    tool_secrets: ToolSecretsByName = Field(
+        default_factory=dict,
+        validation_alias="TRUNKLINE_SECRET_NAME",
+        description="A secret that agents' tools send as {secret:NAME}; as many as you like, each with its own name.",
+    )
+    tool_private_hosts: HostsAndPorts = Field(
+        default_factory=tuple,
+        description="host:port, comma between: private addresses that tools of agents may ask all the same.",
+    )
     prepare_sentences: bool = Field(
         default=True,
         description="Have each agent's filler, apology and the like read aloud by its model before they are needed.",
@@ -171,7 +183,21 @@ class Settings(BaseSettings):
         """
         values = {name: getattr(self, name) for name in type(self).model_fields}
         plain = {k: v.get_secret_value() if isinstance(v, SecretStr) else v for k, v in values.items()}
+        plain["tool_secrets"] = {name: secret.get_secret_value() for name, secret in self.tool_secrets.items()}
         return {name: str(value) if isinstance(value, Path) else value for name, value in plain.items()}
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """What the settings are read from, the most important first."""
+        secrets = ToolSecrets(settings_cls, "tool_secrets", (env_settings, dotenv_settings))
+        return init_settings, secrets, env_settings, dotenv_settings, file_secret_settings
 
     @property
     def is_loopback_bind(self) -> bool:

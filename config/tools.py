@@ -1,7 +1,7 @@
 """`tools:` of an agent: what its model may use, in the order of the list. A name alone, or a name with its settings."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import (
@@ -208,3 +208,10 @@ def _names_at(model: type[BaseModel], path: tuple[str | int, ...]) -> list[str]:
     if model is NamedTool:
         return [*NamedTool.model_fields, "describe", "parameters", "http", "mcp"]
     return list(model.model_fields)
+
+
+def fillers_of(tools: Tools) -> Iterator[str]:
+    """Yield every sentence that these tools have for the time in which they run, with its {variables} still in it."""
+    for tool in tools:
+        each = [tool.settings, *(tool.settings.rules.values() if isinstance(tool.settings, McpTools) else ())]
+        yield from (rules.filler for rules in each if rules.filler)

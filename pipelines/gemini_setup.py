@@ -25,6 +25,7 @@ from google.genai.types import (
     ThinkingLevel,
     VoiceConfig,
 )
+from pipecat.adapters.llm.schemas.function_schema import FunctionSchema
 from pipecat.adapters.llm.schemas.tools_schema import ToolsSchema
 from pipecat.adapters.llm.services.gemini_live_adapter import GeminiLiveLLMAdapter
 
@@ -137,7 +138,7 @@ def declare_tools(tools: Sequence[Any], model: str) -> list[dict[str, Any]]:
     if version is not None and (3, 0) <= version < (3, 8):
         return declared
     must_say_blocking = version is not None and version >= (3, 8) and not _is_thinking(model)
-    goes_on = {tool.__name__ for tool in tools if not getattr(tool, "_pipecat_cancel_on_interruption", True)}
+    goes_on = {name_of(tool) for tool in tools if not getattr(tool, "_pipecat_cancel_on_interruption", True)}
     for group in declared:
         for function in group.get("function_declarations", []):
             if function["name"] in goes_on or _is_thinking(model):
@@ -155,6 +156,11 @@ def _listening(vad: GeminiVad, *, may_interrupt: bool) -> RealtimeInputConfig | 
     # Source: https://ai.google.dev/api/live#activityhandling
     handling = None if may_interrupt else ActivityHandling.NO_INTERRUPTION
     return RealtimeInputConfig(automatic_activity_detection=detection, activity_handling=handling)
+
+
+def name_of(tool: Any) -> str:
+    """Return what the model calls a tool."""
+    return tool.name if isinstance(tool, FunctionSchema) else tool.__name__
 
 
 def _detection(vad: GeminiVad) -> AutomaticActivityDetection | None:

@@ -15,7 +15,7 @@ from pipelines.model_link import ModelLink
 from pipelines.script import TakenOver, greeting_of, instructions_of, opening_after, opening_of
 from pipelines.sentences import Sentences
 from pipelines.toolbox import Toolbox
-from pipelines.tools import Bot, Tool
+from pipelines.tools import Bot, OfferedTool
 from transcripts.call import Call
 
 
@@ -25,7 +25,7 @@ def make_link(
     agent: AgentConfig,
     bot: Bot,
     *,
-    tools: Sequence[Tool],
+    tools: Sequence[OfferedTool],
     opening: str,
     taken_over: TakenOver | None = None,
 ) -> ModelLink | None:

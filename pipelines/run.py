@@ -29,6 +29,7 @@ from pipelines.scribe import Scribe
 from pipelines.script import TakenOver, announces
 from pipelines.sentences import SentenceKind, Sentences
 from pipelines.stages import Assembly, CannotBuildPipeline, assemble
+from pipelines.tool_filling import ToolFilling
 from pipelines.toolbox import Toolbox
 from pipelines.tools import Bot, CallResources
 from pipelines.transfers import TransferMeans, Transfers
@@ -125,6 +126,7 @@ class _CallRun:
         self._live = live
         self._ladder: Ladder | None = None
         self._waiting: Waiting | None = None
+        self._filling: ToolFilling | None = None
         self._pipeline: PipelineRun | None = None
         self._detail: str | None = None
         self._opening_ears: asyncio.Task[None] | None = None
@@ -153,6 +155,7 @@ class _CallRun:
         if self._call.is_announced:
             scribe.event("agent.announced", at_ms=0, kind=SentenceKind.CONSENT.value, by="twilio")
         try:
+            self._tell_missing_tools()
             await self._run_pipelines()
         except CannotBuildPipeline as error:
             logger.error("agent {}: {}", self._agent.name, error)
@@ -179,6 +182,10 @@ class _CallRun:
             reason = await self._finish()
             self._take_apart()
         return reason
+
+    def _tell_missing_tools(self) -> None:
+        for name, reason in self._services.toolbox.missing(self._agent):
+            self._scribe.event("tool.unavailable", name=name, reason=reason)
 
     async def _run_pipelines(self) -> None:
         """Run one pipeline after the other, until the conductor ends the call."""
@@ -264,6 +271,7 @@ class _CallRun:
         )
         self._ladder = Ladder(means, on_recovered=self._recovered, start_at=used)
         self._waiting = None
+        self._filling = ToolFilling(self._scribe, self._agent.limits, self._fill_tool_time)
         if model is not None:
             connection = patient_connection(model.model_link.setup.settings)
             self._waiting = Waiting(self._scribe, assembly.announcer, model, connection, self._agent.limits)
@@ -276,7 +284,14 @@ class _CallRun:
     async def _announce(self, kind: SentenceKind) -> bool:
         return await self._assembly.announcer.announce(kind)
 
+    async def _fill_tool_time(self, sentence: str | None) -> None:
+        """Speak while a tool runs, in a pipeline whose voice does not need the model for that."""
+        text = self._agent.phrases.tool_filler if sentence is None else sentence
+        await self._assembly.say(self._agent.render(text, self._call.variables))
+
     async def _watch_model(self) -> None:
+        if self._waiting is None and self._filling is not None:
+            await self._filling.tick()
         failure = None if self._waiting is None else await self._waiting.tick()
         if failure is not None:
             self._model_failed(failure)

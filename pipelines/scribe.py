@@ -25,6 +25,17 @@ _REMEMBERED_TURNS = 200
 """A model that has to be told the conversation is told so many of its last turns."""
 
 
+@dataclass(frozen=True, slots=True)
+class ToolFiller:
+    """What is said while a tool runs: `text`, None: the agent's own; `after_secs`, None: as the agent's limits say."""
+
+    text: str | None = None
+    after_secs: float | None = None
+
+
+NO_FILLER = ToolFiller()
+
+
 @dataclass
 class Scribe:
     """Writes down one call. Implements `LineListener`; the pipeline's processors tell it the rest.
@@ -61,6 +72,7 @@ class Scribe:
     announced_count: int = 0
     tools_running: int = 0
     tool_since_ms: float = 0.0
+    tool_filler: ToolFiller = NO_FILLER
     digit_ms: float | None = None
     is_with_caller: bool = False
     is_recorded: bool = False
@@ -214,10 +226,12 @@ class Scribe:
         """Words of the caller."""
         self.caller.add_text(text, self.now_ms)
 
-    def tool_started(self) -> None:
-        """A tool runs: nobody waits in silence, however long it takes."""
+    def tool_started(self, filler: ToolFiller = NO_FILLER) -> None:
+        """A tool runs, and has this to say while it does: nobody waits in silence, however long it takes."""
         if not self.tools_running:
-            self.tool_since_ms = self.now_ms
+            self.tool_since_ms, self.tool_filler = self.now_ms, filler
+        elif filler != NO_FILLER:
+            self.tool_filler = filler
         self.tools_running += 1
         self.discretion.tool_started()
 

@@ -16,6 +16,7 @@ from loguru import logger
 from config.agent import AgentConfig
 from config.on_failure import SayRung, TakeMessageRung
 from config.phrases import primary_language
+from config.tools import fillers_of
 from pipelines.sentence_choice import announces_transfer
 from pipelines.sentence_clips import SentenceKind, ShippedClips, Spoken, load_shipped
 from pipelines.sentence_files import SentenceFiles
@@ -236,6 +237,8 @@ def _texts(agent: AgentConfig, kind: SentenceKind) -> Iterator[str]:
         yield wording(agent, kind)
     if kind is SentenceKind.APOLOGY:
         yield from (rung.say for rung in agent.on_failure if isinstance(rung, SayRung) and rung.say)
+    if kind is SentenceKind.TOOL_FILLER:
+        yield from fillers_of(agent.tools)
 
 
 def _reading(agent: AgentConfig, text: str) -> Reading | None:

@@ -39,7 +39,8 @@ from pipelines.scribe import Scribe
 from pipelines.script import TakenOver, greeting_of, instructions_of, opening_after, opening_of
 from pipelines.sentences import Sentences
 from pipelines.steady_voice import SteadyVoice
-from pipelines.tools import Bot, Tool
+from pipelines.tool_watch import refuse_unknown
+from pipelines.tools import Bot, OfferedTool
 from pipelines.voice_activity import VoiceActivity, VoiceSettings
 from transcripts.call import Call, Speaker
 
@@ -67,7 +68,7 @@ class Assembly:
     call: Call
     agent: AgentConfig
     bot: Bot
-    tools: list[Tool]
+    tools: list[OfferedTool]
     transport: BaseTransport
     line: CallLine
     scribe: Scribe
@@ -377,6 +378,8 @@ def _make_model(stage: Stage, assembly: Assembly) -> list[FrameProcessor]:
     processor = _gemini_live(stage, assembly) if stage.name == "gemini_live" else _dotted(stage, assembly)
     if isinstance(processor, LLMService):
         assembly.llm = processor
+        # What is called without being declared: Pipecat's word for it is a name of None.
+        processor.register_function(None, refuse_unknown)
     elif isinstance(processor, TTSService):
         assembly.tts = processor
     return [processor]

@@ -25,6 +25,7 @@ class RefusalKind(StrEnum):
     NOT_FOR_THIS_CALL = "not_for_this_call"
     BAD_ARGUMENTS = "bad_arguments"
     NOT_CONFIRMED = "not_confirmed"
+    DECLINED = "declined"
     NOT_POSSIBLE = "not_possible"
 
 

@@ -7,11 +7,15 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from loguru import logger
+from pipecat.adapters.llm.schemas.function_schema import FunctionSchema
 from pipecat.services.llm_service import FunctionCallParams
 
 from config.agent import Limits
 from config.tools import ToolRules
+from pipelines.confirmation import WORDS_WITHIN_SECS
+from pipelines.scribe import ToolFiller
 from pipelines.tool_failures import FailureKind, RefusalKind, ToolFailed, ToolRefused
+from pipelines.tool_schemas import for_model
 from pipelines.tools import CallResources, Tool, resources
 
 TOOL_GRACE_SECS = 2.0
@@ -34,13 +38,34 @@ def watch(tool: Tool, rules: ToolRules, limits: Limits) -> Tool:
     async def watched(params: FunctionCallParams, **arguments: Any) -> None:
         await attend(params, name, arguments, rules, limit_secs, lambda: tool(params, **arguments))
 
-    leave_to_pipecat(watched, limit_secs)
+    _leave_to_pipecat(watched, limit_secs, rules)
     return watched
 
 
-def leave_to_pipecat(watched: Callable[..., Any], limit_secs: float) -> None:
+def watch_made(
+    name: str,
+    description: str,
+    parameters: Mapping[str, Any],
+    rules: ToolRules,
+    limits: Limits,
+    work: Callable[[FunctionCallParams, Mapping[str, Any]], Awaitable[None]],
+) -> FunctionSchema:
+    """Return a tool that is no Python function, watched; `parameters` is its JSON schema, `work` is given arguments."""
+    limit_secs = rules.timeout_secs or limits.tool_timeout_secs
+
+    async def run(params: FunctionCallParams) -> None:
+        arguments = dict(params.arguments)
+        await attend(params, name, arguments, rules, limit_secs, lambda: work(params, arguments))
+
+    _leave_to_pipecat(run, limit_secs, rules)
+    shown = for_model(parameters)
+    return FunctionSchema(name, description, shown["properties"], shown.get("required", []), handler=run)
+
+
+def _leave_to_pipecat(watched: Callable[..., Any], limit_secs: float, rules: ToolRules) -> None:
     """Pipecat only stops a tool, without an answer; it is left to what we cannot stop."""
-    setattr(watched, "_pipecat_timeout_secs", limit_secs + TOOL_GRACE_SECS)  # noqa: B010
+    asking_secs = WORDS_WITHIN_SECS if rules.confirm else 0.0
+    setattr(watched, "_pipecat_timeout_secs", limit_secs + asking_secs + TOOL_GRACE_SECS)  # noqa: B010
 
 
 async def attend(
@@ -54,7 +79,7 @@ async def attend(
     """Do `work`, which answers through `params.result_callback`, for at most `limit_secs`; never raises its errors."""
     desk = resources(params)
     started_ms = desk.scribe.now_ms
-    desk.scribe.tool_started()
+    desk.scribe.tool_started(ToolFiller(rules.filler, rules.filler_after_secs))
     desk.scribe.event("tool.called", name=name, arguments=hide(arguments, rules.secret))
     answer = params.result_callback
     answers: list[Any] = []
@@ -68,8 +93,11 @@ async def attend(
 
     params.result_callback = result_callback
     try:
-        if not may_use(rules, desk):
+        variables = {**desk.agent.variables, **desk.call.variables}
+        if not rules.only.holds(desk.call.direction.value, variables):
             raise ToolRefused(RefusalKind.NOT_FOR_THIS_CALL, f"The tool {name} is not there in this call.")
+        if rules.confirm:
+            await desk.confirmations.require(name, arguments, rules.confirm, variables, desk.scribe)
         await _run_in_time(work(), limit_secs)
         if not answers:
             raise RuntimeError("it returned without calling params.result_callback")
@@ -93,9 +121,13 @@ async def attend(
         desk.scribe.tool_ended()
 
 
-def may_use(rules: ToolRules, desk: CallResources) -> bool:
-    """Whether the call that `desk` belongs to has this tool."""
-    return rules.only.holds(desk.call.direction.value, {**desk.agent.variables, **desk.call.variables})
+async def refuse_unknown(params: FunctionCallParams) -> None:
+    """Answer a model that calls what it was not offered in this call."""
+    desk, name = resources(params), params.function_name
+    reason = f"There is no tool {name} in this call."
+    desk.scribe.event("tool.refused", name=name, why=RefusalKind.NOT_FOR_THIS_CALL.value, reason=reason)
+    desk.scribe.await_words()
+    await params.result_callback({"refused": RefusalKind.NOT_FOR_THIS_CALL.value, "reason": reason})
 
 
 def hide(arguments: Mapping[str, Any], secret: tuple[str, ...]) -> dict[str, Any]:

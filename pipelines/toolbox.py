@@ -1,67 +1,132 @@
 """What the model of a call may use: the bot's own tools, the built-in ones, and those that the agent's YAML makes."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from pipecat.services.llm_service import FunctionCallParams
 
 from config.agent import AgentConfig
 from config.errors import Fault
-from config.tools import NamedTool
+from config.settings import Settings
+from config.tool_secrets import secret_variable
+from config.tools import HttpTool, McpTools, NamedTool, Tool, ToolRules
+from config.tools_checks import secrets_of
 from config.wording import suggest
+from net.pinned import AddressGuard
+from net.tool_request import ToolRequests
 from pipelines.built_in_tools import BUILT_IN_TOOLS, implied_tools
 from pipelines.guest import AnyBot, GuestBot
 from pipelines.handoff_tool import hand_over_to_for
-from pipelines.tool_watch import NO_RULES, watch
-from pipelines.tools import Bot, Tool
+from pipelines.http_tools import ask_service
+from pipelines.tool_addresses import address_fault
+from pipelines.tool_watch import NO_RULES, watch, watch_made
+from pipelines.tools import Bot, OfferedTool
 from transcripts.call import Call
 
 _SWITCH = "speak_language"
 
 
-@dataclass(frozen=True)
 class Toolbox:
-    """The tools of this process. `bots` are all there are, by name."""
+    """The tools of this process."""
 
-    bots: Mapping[str, AnyBot]
+    def __init__(self, bots: Mapping[str, AnyBot], settings: Settings) -> None:
+        """Take all bots by name, and the settings for what tools may send, and whom they may ask."""
+        self._bots = bots
+        self._secrets = {name: secret.get_secret_value() for name, secret in settings.tool_secrets.items()}
+        self._guard = AddressGuard(frozenset(settings.tool_private_hosts))
+        self._requests = ToolRequests(self._guard)
 
-    def tools_for(self, bot: Bot, agent: AgentConfig, call: Call) -> list[Tool]:
+    @asynccontextmanager
+    async def opened(self, agents: Callable[[], Sequence[AgentConfig]]) -> AsyncGenerator[None]:
+        """Be ready for calls until the end of the block; `agents` returns those in use at each moment."""
+        try:
+            if any(isinstance(tool.settings, HttpTool) for agent in agents() for tool in agent.tools):
+                await self._requests.prepare()
+            yield
+        finally:
+            await self._requests.close()
+
+    def tools_for(self, bot: Bot, agent: AgentConfig, call: Call) -> list[OfferedTool]:
         """Return the tools of one call, in order: the bot's own, the handoff, then those of `tools:`. Immediate.
 
         Called again for the same call it returns as many with the same names and declarations.
         """
         variables = {**agent.variables, **call.variables}
-        own = {tool.__name__: tool for tool in bot.tools}
-        named = {entry.name: entry.settings for entry in agent.tools if isinstance(entry.settings, NamedTool)}
-        offered = {name: (tool, named.get(name, NO_RULES)) for name, tool in own.items()}
+        named: dict[str, ToolRules] = {
+            tool.name: tool.settings for tool in agent.tools if isinstance(tool.settings, NamedTool)
+        }
+        functions = {function.__name__: function for function in bot.tools}
         if agent.handoff.to:
-            offered["hand_over_to"] = (hand_over_to_for(agent), NO_RULES)
-        built_in = [name for name in [*implied_tools(agent), *named] if name not in own]
-        offered |= {name: (BUILT_IN_TOOLS[name](agent), named.get(name, NO_RULES)) for name in built_in}
-        if agent.listening.languages and _SWITCH not in offered:
-            offered[_SWITCH] = (BUILT_IN_TOOLS[_SWITCH](agent), NO_RULES)  # one who may switch need not say so twice
-        return [
-            watch(tool, rules, agent.limits)
-            for tool, rules in offered.values()
-            if rules.only.holds(call.direction.value, variables)
-        ]
+            functions["hand_over_to"] = hand_over_to_for(agent)
+        if agent.listening.languages:  # one who may switch need not say so twice
+            named.setdefault(_SWITCH, NO_RULES)
+        for name in (*implied_tools(agent), *named):
+            if name not in functions:
+                functions[name] = BUILT_IN_TOOLS[name](agent)
+        offered: list[OfferedTool] = []
+        for name, function in functions.items():
+            rules = named.get(name, NO_RULES)
+            if rules.only.holds(call.direction.value, variables):
+                offered.append(watch(function, rules, agent.limits))
+        for tool in agent.tools:
+            if isinstance(tool.settings, HttpTool) and tool.settings.only.holds(call.direction.value, variables):
+                offered.append(self._http_tool(tool.name, tool.settings, agent))
+        return offered
+
+    def missing(self, agent: AgentConfig) -> Iterator[tuple[str, str]]:
+        """Yield what a call of this agent has to do without at the moment, each with the reason."""
+        yield from ()
 
     def faults_of(self, agent: AgentConfig) -> Iterator[Fault]:
         """Yield what is wrong with an agent's tools that its file alone does not tell."""
-        bot = self.bots.get(agent.bot)
+        bot = self._bots.get(agent.bot)
         own = {tool.__name__ for tool in bot.tools} if isinstance(bot, Bot) else set[str]()
+        if agent.handoff.to:
+            own.add("hand_over_to")
         for position, tool in enumerate(agent.tools):
             place = ("tools", position, tool.name)
             if isinstance(bot, GuestBot):
                 yield Fault(
                     place, f"the bot {agent.bot!r} brings its own pipeline", "remove tools:, or take another bot"
                 )
-            elif isinstance(tool.settings, NamedTool):
-                if tool.name not in own and tool.name not in BUILT_IN_TOOLS:
-                    cure = suggest(tool.name, [*BUILT_IN_TOOLS, *own], "there are")
-                    new = "For a new tool add http: or mcp: below it"
-                    yield Fault(place, f"there is no tool {tool.name!r}", f"{cure} {new}")
-                elif tool.name == "transfer_call" and tool.name not in own and not agent.transfers:
-                    yield Fault(place, "transfer_call has nowhere to go", "add transfers: with a destination")
-            elif tool.name in own:
-                yield Fault(place, f"the bot {agent.bot!r} has a tool of that name", "give this one another name")
-            elif tool.name in BUILT_IN_TOOLS:
-                yield Fault(place, f"{tool.name} is a built-in tool", "give this one another name")
+                continue
+            if tool.name == "transfer_call" and tool.name not in own and not agent.transfers:
+                yield Fault(place, "transfer_call has nowhere to go", "add transfers: with a destination")
+            yield from (Fault(place, *fault) for fault in _name_faults(tool, agent.bot, own))
+            for path, name in secrets_of(tool):
+                if name not in self._secrets:
+                    message = f"there is no secret {name}"
+                    yield Fault((*place, *path), message, f"set {secret_variable(name)}, or correct the name")
+            yield from (Fault((*place, *path), *fault) for path, *fault in self._address_faults(tool))
+
+    def _http_tool(self, name: str, tool: HttpTool, agent: AgentConfig) -> OfferedTool:
+        async def work(params: FunctionCallParams, arguments: Mapping[str, Any]) -> None:
+            await ask_service(params, tool, arguments, self._requests, self._secrets)
+
+        return watch_made(name, tool.describe, tool.parameters, tool, agent.limits, work)
+
+    def _address_faults(self, tool: Tool) -> Iterator[tuple[tuple[str, ...], str, str]]:
+        settings = tool.settings
+        if isinstance(settings, HttpTool):
+            found = address_fault(settings.http.url, self._guard)
+            path = ("http", "url")
+        elif isinstance(settings, McpTools) and settings.mcp.url is not None:
+            found = address_fault(settings.mcp.url, self._guard)
+            path = ("mcp", "url")
+        else:
+            return
+        if found is not None:
+            yield path, *found
+
+
+def _name_faults(tool: Tool, bot: str, own: set[str]) -> Iterator[tuple[str, str]]:
+    if isinstance(tool.settings, NamedTool):
+        if tool.name not in own and tool.name not in BUILT_IN_TOOLS:
+            cure = suggest(tool.name, [*BUILT_IN_TOOLS, *own], "there are")
+            yield f"there is no tool {tool.name!r}", f"{cure} A new tool has http: or mcp: below its name"
+    elif isinstance(tool.settings, HttpTool):
+        if tool.name in own:
+            yield f"the bot {bot!r} has a tool of that name", "give this one another name"
+        elif tool.name in BUILT_IN_TOOLS:
+            yield f"{tool.name} is a built-in tool", "give this one another name"

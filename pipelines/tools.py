@@ -4,11 +4,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from pipecat.adapters.llm.schemas.function_schema import FunctionSchema
 from pipecat.services.llm_service import FunctionCallParams
 from pydantic import BaseModel
 
 from config.agent import AgentConfig
 from pipelines.call_recording import CallRecording
+from pipelines.confirmation import Confirmations
 from pipelines.keys import Keys
 from pipelines.scribe import Scribe
 from transcripts.call import Call, EndReason
@@ -17,6 +19,10 @@ from transcripts.records import Records
 Tool = Callable[..., Awaitable[None]]
 """`async def tool(params: FunctionCallParams, day: str) -> None`: name, docstring and arguments are what the model
 sees; it answers through `params.result_callback({...})`."""
+
+
+OfferedTool = Tool | FunctionSchema
+"""A tool as a call's model is offered it: a function, or for one without Python its schema with what runs it."""
 
 
 class CallEnding(Protocol):
@@ -71,6 +77,7 @@ class CallResources:
         records: The agent's own rows in the database, shared by all its calls.
         state: The bot's memory of this one call.
         handing_over: How the call is given to another agent.
+        confirmations: What the caller was asked to agree to.
         transfers: Whom the caller may be put through to; None where the line cannot do that.
         recording: What is kept of the call: it can be paused and stopped.
         attending: How the agent listens; None in a test of a tool alone.
@@ -84,6 +91,7 @@ class CallResources:
     scribe: Scribe
     ending: CallEnding
     state: dict[str, Any] = field(default_factory=dict[str, Any])
+    confirmations: Confirmations = field(default_factory=Confirmations)
     transfers: Transferring | None = None
     recording: CallRecording | None = None
     attending: Attending | None = None

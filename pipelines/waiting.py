@@ -9,14 +9,11 @@ from config.pipeline import GeminiConnection, GeminiLive
 from pipelines.model_failures import ModelFailure, Stalled, sort_failure
 from pipelines.scribe import Scribe
 from pipelines.sentences import SentenceKind
+from pipelines.tool_filling import ToolFilling
 from telemetry import metrics
 
 _NEXT_STEP_MS = 1200.0
 """How long the first step has to bring an answer, before the second one is taken."""
-_AGAIN_MS = 5000.0
-"""Quiet between two fillers; a tool may take longer than one sentence covers."""
-_SETTLE_MS = 300.0
-"""A filler is not begun in the very moment in which the agent's last word fades."""
 
 
 _USUAL_SILENCE_MS = 500.0
@@ -66,8 +63,8 @@ class _Step(Enum):
 class Voice(Protocol):
     """Who speaks without the model."""
 
-    async def announce(self, kind: SentenceKind) -> bool:
-        """Say the agent's sentence of that kind; False when there is no audio for it."""
+    async def announce(self, kind: SentenceKind, text: str | None = None) -> bool:
+        """Say the agent's sentence of that kind, or `text` in its place; False when there is no audio for it."""
         ...
 
 
@@ -90,9 +87,8 @@ class Waiting:
         self._model = model
         self._stall_ms = connection.stall_secs * 1000.0
         self._give_up_ms = connection.give_up_secs * 1000.0
-        self._tool_filler_ms = limits.tool_filler_secs * 1000.0
+        self._filling = ToolFilling(scribe, limits, self._fill_tool_time)
         self._wait: _Wait | None = None
-        self._filled_ms: float | None = None
 
     async def tick(self) -> ModelFailure | None:
         """Do what this moment asks for; returns why the model is given up, when it is."""
@@ -100,7 +96,7 @@ class Waiting:
         if scribe.tools_running:
             self._end_wait()
             if not scribe.is_with_caller:
-                await self._fill_tool_time()
+                await self._filling.tick()
             return None
         since_ms = scribe.waiting_since_ms
         if since_ms is None:
@@ -157,18 +153,9 @@ class Waiting:
             metrics.RECOVERIES_TOTAL.labels(kind="stalled", outcome="recovered").inc()
             self._scribe.event("recovery", kind="stalled", outcome="recovered")
 
-    async def _fill_tool_time(self) -> None:
-        scribe = self._scribe
-        began_ms = scribe.tool_since_ms
-        quiet_since_ms = max(began_ms, scribe.line.playout.end_ms, scribe.last_caller_ms)
-        if self._filled_ms is not None and self._filled_ms >= began_ms:
-            due_ms = max(quiet_since_ms, self._filled_ms) + _AGAIN_MS
-        else:
-            due_ms = max(began_ms + self._tool_filler_ms, quiet_since_ms + _SETTLE_MS)
-        if scribe.now_ms >= due_ms and not scribe.caller.is_speaking and scribe.is_agent_idle:
-            self._filled_ms = scribe.now_ms
-            await self._say(SentenceKind.TOOL_FILLER)
+    async def _fill_tool_time(self, text: str | None) -> None:
+        await self._say(SentenceKind.TOOL_FILLER, text)
 
-    async def _say(self, kind: SentenceKind) -> None:
-        if not await self._announcer.announce(kind):
+    async def _say(self, kind: SentenceKind, text: str | None = None) -> None:
+        if not await self._announcer.announce(kind, text):
             self._scribe.event("agent.has_no_sound", kind=kind.value)
