@@ -15,7 +15,7 @@ from uuid import uuid4
 
 import typer
 
-from config.agents_folder import check_agents, load_agents
+from config.agents_folder import AgentCatalog, check_agents, load_agents
 from config.env_example import render_env_example
 from config.errors import AgentErrors, ConfigError
 from config.settings import Settings
@@ -32,6 +32,8 @@ agents_app = typer.Typer(help="The agents in the YAML files.", no_args_is_help=T
 app.add_typer(agents_app, name="agents")
 bench_app = typer.Typer(help="How many calls a core carries, measured at the wire.", no_args_is_help=True)
 app.add_typer(bench_app, name="bench")
+numbers_app = typer.Typer(help="The telephone numbers of the Twilio account.", no_args_is_help=True)
+app.add_typer(numbers_app, name="numbers")
 keys_app = typer.Typer(help="API keys for /v1.", no_args_is_help=True)
 app.add_typer(keys_app, name="keys")
 
@@ -308,6 +310,52 @@ def smoke(out: Annotated[Path, typer.Option(help="Folder for JSON, table and plo
         _stop(str(error), 2)
     if wrongs:
         _stop("\n".join(wrongs), 1)
+
+
+@numbers_app.command("list")
+def list_numbers() -> None:
+    """List the account's numbers: who answers each, and what Twilio asks and tells."""
+    from doctor import numbers
+
+    settings = _settings(log_level="WARNING")
+    _print_numbers(numbers.list_numbers(settings, _catalog(settings)))
+
+
+@numbers_app.command("connect")
+def connect_number(
+    number: Annotated[str, typer.Argument(help="The number, E.164, or its last digits.")],
+    agent: Annotated[str | None, typer.Option(help="Who shall answer; its file must list the number.")] = None,
+    fallback_url: Annotated[str | None, typer.Option(help="Asked when we do not answer: a TwiML Bin.")] = None,
+) -> None:
+    """Have Twilio send a number's calls to this server, at its public address."""
+    from doctor import numbers
+
+    settings = _settings(log_level="WARNING")
+    _print_numbers(numbers.connect(settings, _catalog(settings), number, agent, fallback_url))
+
+
+@numbers_app.command("disconnect")
+def disconnect_number(number: Annotated[str, typer.Argument(help="The number, E.164, or its last digits.")]) -> None:
+    """Clear what of a number leads to this server, and nothing else."""
+    from doctor import numbers
+
+    _print_numbers(numbers.disconnect(_settings(log_level="WARNING"), number))
+
+
+def _catalog(settings: Settings) -> AgentCatalog:
+    try:
+        return load_agents(settings.agents_dir, known_bots=None)
+    except AgentErrors as error:
+        _stop(str(error), 2)
+
+
+def _print_numbers(work: Coroutine[Any, Any, list[str]]) -> None:
+    from doctor.numbers import CannotConnect
+
+    try:
+        print("\n".join(asyncio.run(work)))
+    except CannotConnect as error:
+        _stop(str(error), 2)
 
 
 @agents_app.command("check")

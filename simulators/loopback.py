@@ -42,6 +42,7 @@ class LoopbackServer:
         port: TCP port; 0 takes a free one.
         tls: serves TLS by this context.
         ws: protocol class of WebSockets; None: there are none.
+        has_date: answers have a `Date` header; False: `app` gives them one of its own.
 
     Attributes:
         port: where it listens (once it is entered).
@@ -56,6 +57,7 @@ class LoopbackServer:
         port: int = 0,
         tls: ssl.SSLContext | None = None,
         ws: type[asyncio.Protocol] | None = None,
+        has_date: bool = True,
     ) -> None:
         self.port = port
         self._name = name
@@ -67,6 +69,7 @@ class LoopbackServer:
             ws_per_message_deflate=False,
             ws_ping_interval=None,
             lifespan="off",
+            date_header=has_date,
             access_log=False,
             log_config=None,
             timeout_graceful_shutdown=1,

@@ -70,7 +70,8 @@ class TwilioSimulator:
         self.faults = Armoury("twilio")
         self.account = TwilioAccount(account_sid, credentials, self._place_call, self.faults)
         self._host = host
-        self._server = LoopbackServer(build_rest(self.account), name="stand-in Twilio REST", host=host, port=port)
+        rest = build_rest(self.account)
+        self._server = LoopbackServer(rest, name="stand-in Twilio REST", host=host, port=port, has_date=False)
         self._trust = trust
         self._say_word_ms = say_word_ms
         self._webhook_timeout_secs = webhook_timeout_secs

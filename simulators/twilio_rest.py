@@ -9,7 +9,7 @@ import re
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -18,6 +18,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from twilio.rest.api.v2010.account.call import CallContext, CallList  # pyright: ignore[reportMissingTypeStubs]
 from twilio.rest.api.v2010.account.call.recording import RecordingList  # pyright: ignore[reportMissingTypeStubs]
 from twilio.rest.api.v2010.account.incoming_phone_number import (  # pyright: ignore[reportMissingTypeStubs]
@@ -80,6 +81,10 @@ class TwilioAccount:
     numbers: dict[str, dict[str, object]] = field(default_factory=dict[str, dict[str, object]])
     messages: list[dict[str, object]] = field(default_factory=list[dict[str, object]])
     requests: list[RestRequest] = field(default_factory=list[RestRequest])
+    status: str = "active"
+    """Also "suspended" or "closed", as of an account that is not paid."""
+    ahead_secs: float = 0.0
+    """How far Twilio's clock is ahead, as its `Date` headers tell."""
 
     def add_number(self, phone_number: str, parameters: Mapping[str, str] | None = None) -> dict[str, object]:
         """Own a phone number. `parameters` are spelled as in the API: VoiceUrl, StatusCallback, ..."""
@@ -162,12 +167,24 @@ def _describe_legs(call: SimulatedCall, account_sid: str) -> list[dict[str, obje
     ]
 
 
-def build_rest(account: TwilioAccount) -> Starlette:
+def build_rest(account: TwilioAccount) -> ASGIApp:
     """The API as an ASGI application."""
-    return Starlette(
+    app = Starlette(
         routes=_Api(account).routes(),
         exception_handlers={RestError: _answer_error, HTTPException: _answer_unknown_resource},
     )
+
+    async def dated(scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_dated(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                now = datetime.now(UTC) + timedelta(seconds=account.ahead_secs)
+                date = format_datetime(now.replace(microsecond=0), usegmt=True).encode("ascii")
+                message = {**message, "headers": [*message.get("headers", []), (b"date", date)]}
+            await send(message)
+
+        await app(scope, receive, send_dated)
+
+    return dated
 
 
 class _Api:
@@ -256,7 +273,7 @@ class _Api:
         account: dict[str, object] = {
             "sid": self._account.sid,
             "friendly_name": "A simulated account",
-            "status": "active",
+            "status": self._account.status,
             "type": "Full",
             "owner_account_sid": self._account.sid,
             "date_created": _write_time(datetime.now(UTC)),

@@ -1,11 +1,13 @@
 """Twilio's REST API: the few requests that change a call from outside."""
 
 import asyncio
+import time
 from base64 import b64encode
 from collections.abc import AsyncGenerator, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from typing import Any, Self, cast
 from urllib.parse import urlsplit, urlunsplit
@@ -90,6 +92,24 @@ class TwilioCall:
     duration_secs: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class OwnedNumber:
+    """A telephone number of the account: what Twilio asks when it is called, and whom it tells; "" where nobody.
+
+    With an `application_sid` or a `trunk_sid` the URLs of the number itself are not used.
+    """
+
+    sid: str
+    number: str
+    voice_url: str
+    voice_method: str
+    fallback_url: str
+    status_callback: str
+    status_method: str
+    application_sid: str
+    trunk_sid: str
+
+
 class _TooMany(Exception):
     """HTTP 429, before the SDK drops its headers."""
 
@@ -108,6 +128,8 @@ class TwilioHttp(AsyncTwilioHttpClient):
     def __init__(self, api_base: str | None = None, timeout_secs: float = 10.0) -> None:
         """Open the connection pool, in a running event loop; `api_base` replaces every request's scheme and host."""
         super().__init__(max_retries=None)  # pyright: ignore[reportUnknownMemberType]
+        self.ahead_secs: float | None = None
+        """How far Twilio's clock was ahead of ours at its last answer, to a second; None before the first."""
         self._api_base = urlsplit(api_base) if api_base else None
         self._timeout_secs = timeout_secs
 
@@ -131,6 +153,7 @@ class TwilioHttp(AsyncTwilioHttpClient):
             sent["Authorization"] = f"Basic {b64encode(':'.join(auth).encode()).decode('ascii')}"
         async with asyncio.timeout(timeout or self._timeout_secs):
             response = await super().request(method, url, params, data, sent, None, None, allow_redirects)
+        self.ahead_secs = _ahead_secs(cast(Mapping[str, str], response.headers or {}), time.time())
         if response.status_code == 429:
             raise _TooMany(_read_secs(cast(Mapping[str, str], response.headers or {})))
         return response
@@ -219,6 +242,22 @@ class TwilioRest:
             account = await self._client.api.accounts(self._client.account_sid).fetch_async()
         return str(account.status)
 
+    @property
+    def ahead_secs(self) -> float | None:
+        """How far Twilio's clock is ahead of ours, as its last answer told; None when it told nothing."""
+        return self._http.ahead_secs
+
+    async def list_numbers(self) -> list[OwnedNumber]:
+        """Return every telephone number of the account, with what it asks and tells. Raises `TwilioFailed`."""
+        with _translated():
+            numbers = await self._client.incoming_phone_numbers.list_async()
+        return sorted((_read_number(number) for number in numbers), key=lambda number: number.number)
+
+    async def change_number(self, sid: str, **changes: str) -> OwnedNumber:
+        """Set fields of a number, named as the SDK's `update` does; an empty text clears one. Raises `TwilioFailed`."""
+        with _translated():
+            return _read_number(await self._client.incoming_phone_numbers(sid).update_async(**changes))
+
     async def _update(self, call_sid: str, **changes: str) -> bool:
         try:
             with _translated():
@@ -298,6 +337,28 @@ def _read_call(call: Any) -> TwilioCall:
         created_at=created_at if created_at is None or created_at.tzinfo else created_at.replace(tzinfo=UTC),
         duration_secs=int(duration) if duration.isascii() and duration.isdigit() else None,
     )
+
+
+def _read_number(number: Any) -> OwnedNumber:
+    return OwnedNumber(
+        sid=str(number.sid),
+        number=str(number.phone_number),
+        voice_url=number.voice_url or "",
+        voice_method=number.voice_method or "POST",
+        fallback_url=number.voice_fallback_url or "",
+        status_callback=number.status_callback or "",
+        status_method=number.status_callback_method or "POST",
+        application_sid=number.voice_application_sid or "",
+        trunk_sid=number.trunk_sid or "",
+    )
+
+
+def _ahead_secs(headers: Mapping[str, str], now: float) -> float | None:
+    given = next((value for name, value in headers.items() if name.lower() == "date"), "")
+    try:
+        return parsedate_to_datetime(given).timestamp() - now
+    except ValueError:
+        return None
 
 
 def _read_secs(headers: Mapping[str, str]) -> float | None:
