@@ -150,6 +150,9 @@ class Listening(_Section):
     )
     idle: Idle | None = Field(default=None, description="Prompts in a silence; null: `limits.silence_*` say.")
     ambient: Ambient = Field(default_factory=Ambient, description="A quiet sound behind its voice.")
+    noise_suppression: Literal["off", "on"] = Field(
+        default="off", description="Whether voices and noise much softer than the caller are silence to the model."
+    )
     languages: tuple[LanguageCode, ...] = Field(
         default=(), description="Languages that it may switch to, beside its own."
     )

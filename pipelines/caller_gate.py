@@ -73,6 +73,7 @@ class CallerGate:
     _kept: list[_Sound] = field(default_factory=list[_Sound])
     _sound: _Sound | None = None
     _last_until_ms: float = 0.0
+    _since_ms: float = -1.0
 
     def take(self, audio: Audio, moment: Moment) -> list[Audio]:
         """Take a piece; returns what the model is to hear now, in order."""
@@ -93,15 +94,19 @@ class CallerGate:
 
     def _listen(self, audio: Audio, moment: Moment) -> None:
         """Follow the voice: one sound until there was a longer pause."""
-        sound = self._sound
+        sound, since_ms = self._sound, moment.voice_since_ms
+        begins_ms = audio.until_ms - audio.duration_ms
+        # One may have begun and ended between two looks at it.
+        is_new = since_ms is not None and self._since_ms < since_ms and begins_ms - since_ms <= self.notice_ms
+        if since_ms is not None:
+            self._since_ms = since_ms
         if moment.is_voiced and sound is not None:
             sound.until_ms = audio.until_ms
             sound.voiced_ms += audio.duration_ms
-        elif moment.is_voiced:
-            began_ms = audio.until_ms - audio.duration_ms
-            if moment.voice_since_ms is not None and self._last_until_ms < moment.voice_since_ms < began_ms:
-                began_ms = max(moment.voice_since_ms, began_ms - self.notice_ms)
-            self._sound = _Sound(began_ms, audio.until_ms, audio.until_ms - began_ms)
+        elif moment.is_voiced or (is_new and sound is None):
+            if since_ms is not None and self._last_until_ms < since_ms < begins_ms:
+                begins_ms = max(since_ms, begins_ms - self.notice_ms)
+            self._sound = _Sound(begins_ms, audio.until_ms, audio.until_ms - begins_ms)
         elif sound is not None and audio.until_ms - sound.until_ms > PAUSE_MS:
             self._sound, self._last_until_ms = None, sound.until_ms
             if not self._is_open:

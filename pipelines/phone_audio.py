@@ -30,6 +30,11 @@ def mix(pcm: bytes, other: bytes) -> bytes:
     return audioop.add(pcm, other, 2)
 
 
+def power(pcm: bytes) -> float:
+    """Mean square of PCM16, as a part of full scale's: 1 is a square wave at full scale."""
+    return (audioop.rms(pcm, 2) / 32768) ** 2
+
+
 def is_louder(pcm: bytes, rms: int) -> bool:
     """Whether PCM16 has at least this root mean square (of 32768)."""
     return audioop.rms(pcm, 2) >= rms

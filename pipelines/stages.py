@@ -23,6 +23,7 @@ from config.listening import Idle
 from config.pipeline import SileroVad, Stage, TransportInput, TransportOutput
 from pipelines.ambience import Background
 from pipelines.announcer import Announcer
+from pipelines.background_voices import BackgroundVoices, CallerLoudness
 from pipelines.call_recording import CallRecording
 from pipelines.caller_words import CallerWords
 from pipelines.disclosure import ClosedEars, Hear, discloses
@@ -226,14 +227,17 @@ def _pass_the_pipeline(assembly: Assembly, voice: VoiceActivity | None, model: G
             voice.hear(pcm, until_ms)
         model.hear(pcm, rate_hz, until_ms)
 
+    quiet = next((one.loudness for one in assembly.processors if isinstance(one, BackgroundVoices)), None)
+    ears = hear if quiet is None else quiet.before(hear)
+
     def use(reader: Hear) -> None:
         source.audio_reader = reader
 
     if not assembly.goes_on and discloses(assembly.agent, assembly.call):
-        assembly.closed_ears = ClosedEars(hear, use)
+        assembly.closed_ears = ClosedEars(ears, use)
         use(assembly.closed_ears.hear)
     else:
-        use(hear)
+        use(ears)
     # A model that waits longer for the end of speech gets silence in short pieces for as long.
     patience_ms = model.model_link.setup.settings.vad.silence_duration_ms or 0
     source.pieces.quiet_after_ms = max(source.pieces.quiet_after_ms, patience_ms + _ANSWERING_MS)
@@ -257,6 +261,8 @@ def _transport_input(stage: Stage, assembly: Assembly) -> None:
         settings = TransportInput.model_validate(stage.settings)
         source.pieces.piece_ms, source.pieces.quiet_piece_ms = settings.piece_ms, settings.quiet_piece_ms
     assembly.processors.append(source)
+    if assembly.agent.listening.noise_suppression == "on":
+        assembly.processors.append(BackgroundVoices(CallerLoudness(assembly.line.caller_hz)))
 
 
 def _silero_vad(stage: Stage, assembly: Assembly) -> None:

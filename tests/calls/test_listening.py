@@ -6,9 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from simulators.clips import CLIP_RATE_HZ, caller_clips, caller_samples
+from simulators.clips import CLIP_RATE_HZ, agent_clips, caller_clips, caller_samples, read_samples
+from simulators.noise import NoiseBed
 from simulators.script import parse_script
 from simulators.simulated_call import SimulatedCall
+from simulators.telephone_audio import resample_to_telephone
 
 SUNDAY, WHICH_DAY = "I am sorry, on Sunday we are closed.", "Of course. Which day and time would suit you?"
 GREETING = "Good morning, Blue Door Dental. How can I help?"
@@ -30,8 +32,7 @@ def agent(number: int, **changes: Any) -> dict[str, Any]:
 
 def model_of(house: Any, number: int) -> Any:
     told = f"You are agent {number}."
-    [found] = [one for one in house.gemini.conversations if told in str(one.setup["systemInstruction"])]
-    return found
+    return next(one for one in house.gemini.conversations if told in str(one.setup["systemInstruction"]))
 
 
 async def texts(house: Any, call: SimulatedCall) -> list[str]:
@@ -105,17 +106,53 @@ async def a_protected_greeting_is_heard_out_and_then_answered_for(house: Any) ->
     assert any(text and WHICH_DAY.startswith(text) for text in found)
 
 
+class Television(NoiseBed):
+    """Somebody else talks behind the caller, much softer than he does, once it is switched on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        voice = resample_to_telephone(read_samples(agent_clips()["open-monday"].path), CLIP_RATE_HZ)
+        loudness = np.sqrt((voice.astype(float) ** 2).mean()) / 32768
+        self.is_on = False
+        self._loop = (voice * (10 ** (-41 / 20) / loudness)).astype(np.int16)
+
+    def next_frame(self) -> Any:
+        return super().next_frame() if self.is_on else np.zeros(160, np.int16)
+
+
+async def a_television_behind_the_caller(house: Any, number: int) -> tuple[SimulatedCall, list[str | None]]:
+    television = await asyncio.to_thread(Television)
+    call = await house.dial_quietly(to=f"+1555123020{number}", noise=television)
+    await house.say(call, "ask-opening-hours")
+    await call.wait_heard()
+    television.is_on = True
+    await call.silence(3)
+    await hang_up(house, call)
+    return call, [one.clip for one in model_of(house, number).heard]
+
+
+async def a_voice_behind_the_caller_stops_only_who_hears_it(house: Any) -> None:
+    suppressed, plain = await asyncio.gather(
+        a_television_behind_the_caller(house, 5), a_television_behind_the_caller(house, 2)
+    )
+    assert len(plain[0].clears) == 1
+    assert not suppressed[0].clears
+    assert suppressed[1] == ["ask-opening-hours"]
+
+
 async def test_what_interrupts_whom(make_house: Any) -> None:
     agents = {
         "one": agent(1, listening={"interruptions": "hard"}),
         "two": agent(2),
         "three": agent(3, listening={"interruptions": "never"}),
         "four": agent(4, listening={"protect_greeting": True}, greeting=GREETING),
+        "five": agent(5, listening={"noise_suppression": "on"}),
     }
     house = await make_house(agents=agents)
     async with asyncio.TaskGroup() as calls:
         calls.create_task(what_interrupts_a_hard_listener_is_a_sentence(house))
         calls.create_task(the_same_murmur_stops_a_normal_listener(house))
+        calls.create_task(a_voice_behind_the_caller_stops_only_who_hears_it(house))
         calls.create_task(one_that_is_never_interrupted_says_all_and_then_answers(house))
         calls.create_task(a_protected_greeting_is_heard_out_and_then_answered_for(house))
 

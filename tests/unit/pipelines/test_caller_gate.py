@@ -64,6 +64,17 @@ def test_a_short_sound_over_the_agent_is_silence_to_the_model() -> None:
     assert sum(audio.duration_ms for audio in line.heard) == 10_000, "silence keeps the stream going"
 
 
+def test_one_that_began_and_ended_between_two_looks_is_a_sound_as_well() -> None:
+    told: list[tuple[float, bool]] = []
+    gate = CallerGate(700, 500, lambda ms, passed: told.append((ms, passed)))
+    heard: list[Audio] = []
+    for end in range(100, 4000, 100):
+        since = 1200.0 if end >= 1500 else None
+        heard += gate.take(Audio(b"\1\0" * 800, 8000, end), Moment(False, since, end <= 2500))
+    assert [passed for _, passed in told] == [True]
+    assert [audio.until_ms for audio in heard if any(audio.pcm)][:3] == [1000, 1100, 1200]
+
+
 def test_a_sentence_over_the_agent_is_heard_whole_and_once() -> None:
     line = Line(voiced=[(2000, 4000)], agent=[(1000, 3100)]).run(6000)
     got = line.got()
