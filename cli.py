@@ -204,16 +204,18 @@ def doctor() -> None:
     except ConfigError as error:
         print("\n".join(str(problem("settings", line)) for line in str(error).splitlines()))
         raise typer.Exit(1) from error
-    agents, found = (), []
+    catalog, found = AgentCatalog(()), []
     try:
         bots = load_bots(settings.bots_dir)
         known_bots, check_tools = settings_of_bots(bots), Toolbox(bots, settings).faults_of
-        agents = load_agents(
+        catalog = load_agents(
             settings.agents_dir, known_bots=known_bots, check_dotted=check_dotted, check_tools=check_tools
-        ).agents
+        )
     except (BotErrors, AgentErrors) as error:
         found = [problem("agents and bots", line) for line in str(error).splitlines()]
-    raise typer.Exit(0 if asyncio.run(run_doctor(settings, agents, found, write=print)) else 1)
+    machine: dict[str, Any] = {"cores": usable_cores(), "env_file": Path(".env")}
+    examined = run_doctor(settings, catalog.agents, found, write=print, routing=catalog.routing, **machine)
+    raise typer.Exit(0 if asyncio.run(examined) else 1)
 
 
 @app.command()

@@ -32,10 +32,14 @@ async def check_database(settings: Settings) -> Finding:
     try:
         await db.connect(_WAIT_SECS)
         pending = await db.count_pending_migrations()
+        is_writable = await db.is_writable()
     except (DatabaseAway, DatabaseAhead) as error:
         return problem("database", str(error))
     finally:
         await db.close()
+    if not is_writable:
+        cure = "give the server's user the right to write, or name the primary in TRUNKLINE_DATABASE_URL"
+        return problem("database", f"it answers, and takes no changes; {cure}")
     kind = "SQLite" if db.kind == "sqlite" else "PostgreSQL"
     if pending:
         return ok("database", f"{kind} answers; its tables are brought up to date at the next start ({pending} steps)")

@@ -17,7 +17,7 @@ from loguru import logger
 from sqlalchemy import event, text
 from sqlalchemy.engine import URL, Connection, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker, create_async_engine
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -166,6 +166,22 @@ class Database:
                 await (await session.connection()).execute(text("SELECT 1"))
         except TimeoutError as error:
             raise DatabaseAway(f"The database {self.safe_url} did not answer within {timeout_secs:g} s.") from error
+
+    async def is_writable(self) -> bool:
+        """Return whether a transaction that writes may begin; nothing is changed.
+
+        Raises:
+            DatabaseAway: the database does not answer, or the file stayed locked by another process.
+        """
+        try:
+            async with self.writer() as session:
+                connection = await session.connection()  # on SQLite the lock of writers is taken by now
+                if self.kind == "sqlite":
+                    return True
+                found = await connection.execute(text("SHOW transaction_read_only"))
+                return str(found.scalar()) == "off"
+        except OperationalError:
+            return False
 
     async def close(self) -> None:
         """Close every connection. The object may not be used afterwards."""

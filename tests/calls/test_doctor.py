@@ -51,7 +51,7 @@ def write_agent(folder: Path, name: str = "desk", **fields: Any) -> None:
 
 async def examine(tmp_path: Path, *found: Any, **settings: Any) -> tuple[bool, dict[str, str], str]:
     """Run the doctor; returns whether all is well, each finding by what was looked at, and what follows them."""
-    given = {"agents_dir": tmp_path / "agents", "data_dir": tmp_path / "data", **settings}
+    given = {"port": 0, "agents_dir": tmp_path / "agents", "data_dir": tmp_path / "data", **settings}
     loaded = Settings.load(env_file=None, **given)
     agents = await asyncio.to_thread(lambda: load_agents(loaded.agents_dir, known_bots=None).agents)
     lines: list[str] = []
