@@ -51,7 +51,7 @@ def against_agents(
     path: Path, routing: Routing, agents: Mapping[str, AgentConfig], broken: Set[str] = frozenset()
 ) -> list[AgentProblem]:
     """Return what of the rules does not go with these agents (name -> agent); `broken` ones may be anything."""
-    faults = list(_unknown_agents(routing, agents, broken))
+    faults = [*_unknown_agents(routing, agents, broken), *_leads_back(routing, agents)]
     if not broken:
         faults += _nobody(routing, agents)
     return _named(path, faults)
@@ -94,6 +94,15 @@ def _unknown_variables(path: tuple[str | int, ...], result: Result, agent: Agent
         if name not in agent.variables:
             cure = suggest(name, agent.variables, f"add it under variables: of {agent.name}, which has")
             yield Fault((*path, "variables", name), f"{agent.name} has no variable {name!r}", cure)
+
+
+def _leads_back(routing: Routing, agents: Mapping[str, AgentConfig]) -> Iterator[Fault]:
+    ours = {number for agent in agents.values() for number in agent.numbers}
+    ours |= {number for route in routing.routes for number in route.numbers}
+    for path, result in routing.results():
+        if result.transfer in ours:
+            message = f"{result.transfer} is a number of this server: the call would come back"
+            yield Fault((*path, "transfer"), message, "name a person's number")
 
 
 def _nobody(routing: Routing, agents: Mapping[str, AgentConfig]) -> Iterator[Fault]:

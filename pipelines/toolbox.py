@@ -84,6 +84,9 @@ class Toolbox:
         own = {tool.__name__ for tool in bot.tools} if isinstance(bot, Bot) else set[str]()
         if agent.handoff.to:
             own.add("hand_over_to")
+        if isinstance(bot, GuestBot) and agent.handoff.to:
+            message = f"the bot {agent.bot!r} brings its own pipeline, and cannot hand over"
+            yield Fault(("handoff", "to"), message, "remove handoff:, or take another bot")
         for position, tool in enumerate(agent.tools):
             place = ("tools", position, tool.name)
             if isinstance(bot, GuestBot):

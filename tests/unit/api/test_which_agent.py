@@ -43,6 +43,8 @@ routes:
         then: {{transfer: "+15551230199", say: One moment.}}
       - when: {{caller: "+49"}}
         then: {{agent: empfang, variables: {{customer: Frau Adam}}}}
+      - when: {{caller: "+44"}}
+        then: {{share: {{empfang: 50, night: 50}}}}
       - then:
           ask: {{url: "URL", secret: {SECRET}, timeout_secs: 0.5}}
     default: {{agent: night, variables: {{customer: friend}}}}
@@ -133,7 +135,7 @@ async def test_the_webhook_is_asked_signed_and_says_who_answers(line: Line, webh
     agent, variables, events = await chosen(line)
     assert (agent, variables) == ("empfang", {"customer": "Ms Miller"})
     [(kind, data)] = events
-    assert (kind, data["rule"], data["agent"]) == ("route.chosen", "routes[0].rules[4]", "empfang")
+    assert (kind, data["rule"], data["agent"]) == ("route.chosen", "routes[0].rules[5]", "empfang")
     [(headers, body)] = webhook.asked
     signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
     signature = base64.b64encode(hmac.new(KEY, signed, hashlib.sha256).digest()).decode()
@@ -170,7 +172,7 @@ async def test_a_webhook_that_is_of_no_use_leaves_the_call_to_the_default(line: 
         agent, variables, events = await chosen(line, call_sid)
         assert (agent, variables) == ("night", {"customer": "friend"}), problem
         failed, default = events
-        assert (failed[0], failed[1]["rule"], default[0]) == ("route.ask_failed", "routes[0].rules[4]", "route.chosen")
+        assert (failed[0], failed[1]["rule"], default[0]) == ("route.ask_failed", "routes[0].rules[5]", "route.chosen")
         assert problem in failed[1]["problem"]
         assert default[1]["rule"] == "routes[0].default"
     assert len(webhook.asked) == len(OF_NO_USE)
@@ -191,6 +193,16 @@ async def test_a_repeated_webhook_keeps_the_agent_of_the_first(line: Line, webho
     assert tags(await ring(line)) == ["Connect"]
     assert (await chosen(line))[:2] == ("empfang", {"customer": "Ms Miller"})
     assert len(webhook.asked) == 1
+
+
+async def test_a_share_gives_each_caller_the_same_agent_with_every_call(line: Line) -> None:
+    agents: dict[str, set[str]] = {}
+    for number in range(24):
+        caller, call_sid = f"+44207946000{number % 8}", f"CA{number}"
+        assert tags(await ring(line, call_sid, From=caller)) == ["Connect"]
+        agents.setdefault(caller, set()).add((await chosen(line, call_sid))[0])
+    assert all(len(names) == 1 for names in agents.values())
+    assert set.union(*agents.values()) == {"empfang", "night"}
 
 
 async def test_two_webhooks_of_one_call_at_once_get_one_agent(line: Line, webhook: Webhook) -> None:

@@ -185,6 +185,14 @@ def test_rules_are_checked_against_the_agents(folder: Path) -> None:
         load_agents(folder, known_bots=BOTS)
 
 
+def test_a_transfer_never_leads_back_to_this_server(folder: Path) -> None:
+    rules = f"[{{when: {{withheld: true}}, then: {{transfer: '{NUMBER}'}}}}]"
+    write(folder, desk=DESK, routing=f"routes: [{{numbers: ['{NUMBER}'], rules: {rules}}}]")
+    [problem] = check_agents(folder, BOTS)
+    assert problem.field == "routes[0].rules[0].then.transfer"
+    assert "the call would come back; name a person's number" in str(problem)
+
+
 def test_rules_are_read_again_and_a_bad_edit_leaves_the_last_good_ones(folder: Path) -> None:
     write(folder, desk=DESK)
     watch = AgentWatch(folder, known_bots=BOTS)
