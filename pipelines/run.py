@@ -341,15 +341,14 @@ class _CallRun:
         """Build another agent's pipeline on the same line; returns what goes on with it."""
         if self._voice.renew is None or self._pipeline is None:
             raise CannotSwitch("this line cannot be handed on")
-        before, pipeline = (self._agent, self._bot), self._pipeline
         voice = replace(self._voice, transport=self._voice.renew())
-        self._bot = bot
+        own_bot, self._bot = self._bot, bot
         try:
             assembly = assemble(self._plan(agent, voice, goes_on=True, taken_over=taken_over))
         except CannotBuildPipeline as error:
             raise CannotSwitch(str(error)) from error
         finally:
-            self._bot = before[1]
+            self._bot = own_bot
 
         def go_on() -> None:
             scribe = self._scribe
@@ -367,7 +366,8 @@ class _CallRun:
             self._ladder = None
             self._attention = self._attention_of(agent)
             self._conductor.go_on_with(agent.limits, assembly.phrases, assembly.idle)
-            pipeline.go_on_with(assembly)
+            if self._pipeline is not None:  # as it is now: the ladder may have changed it meanwhile
+                self._pipeline.go_on_with(assembly)
 
         return go_on
 
