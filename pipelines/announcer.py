@@ -53,6 +53,8 @@ class Announcer(FrameProcessor):
         self._due_ms = 0.0
         self._is_model_speaking = False
         self._voice = asyncio.Lock()
+        self.is_before_conversation = False
+        """Whether the model's conversation has yet to begin: what is said now is no part of it."""
 
     def speak_as(self, agent: AgentConfig) -> None:
         """The agent has switched its language."""
@@ -150,7 +152,9 @@ class Announcer(FrameProcessor):
                 await self.push_frame(TTSStoppedFrame())
                 self._scribe.await_words()
             await self.push_frame(TTSStartedFrame())
-            await self.push_frame(AnnouncedTextFrame(spoken.text, text_type=TextType.SENTENCE))
+            words = AnnouncedTextFrame(spoken.text, text_type=TextType.SENTENCE)
+            words.append_to_context = not self.is_before_conversation
+            await self.push_frame(words)
             for start in range(0, len(spoken.pcm), size):
                 piece = spoken.pcm[start : start + size]
                 await self.push_frame(TTSAudioRawFrame(audio=piece, sample_rate=spoken.rate_hz, num_channels=1))

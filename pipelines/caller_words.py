@@ -1,10 +1,26 @@
 """The caller's words and keys on their way through the pipeline: told to the scribe, and keys to the model."""
 
-from pipecat.frames.frames import Frame, InputDTMFFrame, InputTextRawFrame, TranscriptionFrame
+from pipecat.frames.frames import (
+    Frame,
+    InputDTMFFrame,
+    InputTextRawFrame,
+    InterimTranscriptionFrame,
+    TranscriptionFrame,
+    VADUserStartedSpeakingFrame,
+    VADUserStoppedSpeakingFrame,
+)
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.utils.time import time_now_iso8601
 
 from pipelines.scribe import Scribe
+
+_OF_THE_CALLER = (
+    InputDTMFFrame,
+    InterimTranscriptionFrame,
+    TranscriptionFrame,
+    VADUserStartedSpeakingFrame,
+    VADUserStoppedSpeakingFrame,
+)
 
 
 class CallerWords(FrameProcessor):
@@ -23,6 +39,12 @@ class CallerWords(FrameProcessor):
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         """Tell of words, translate keys, pass everything on."""
         await super().process_frame(frame, direction)
+        taker = self._scribe.words_go_to
+        if taker is not None and direction is FrameDirection.DOWNSTREAM and isinstance(frame, _OF_THE_CALLER):
+            # Before the conversation: nobody answers, and nobody is interrupted.
+            if isinstance(frame, TranscriptionFrame):
+                taker(frame.text)
+            return
         if isinstance(frame, TranscriptionFrame):
             self._scribe.caller_text(frame.text)
         elif isinstance(frame, InputDTMFFrame) and direction is FrameDirection.DOWNSTREAM:

@@ -1,6 +1,7 @@
 """One pipeline of a call, from its start until the call ends or another pipeline takes over."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 from loguru import logger
 from pipecat.pipeline.pipeline import Pipeline
@@ -37,8 +38,16 @@ class PipelineRun:
         leftovers: What nobody will use any more once it has wound up; empty while something of it may still run.
     """
 
-    def __init__(self, assembly: Assembly, conductor: Conductor, desk: CallResources) -> None:
-        """Take the stages, who ends the call, and what its tools may reach."""
+    def __init__(
+        self,
+        assembly: Assembly,
+        conductor: Conductor,
+        desk: CallResources,
+        *,
+        before: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        """Take the stages, who ends the call, what its tools may reach, and what comes before the conversation."""
+        self._before = before
         self._assembly = assembly
         self._conductor = conductor
         self._desk = desk
@@ -77,10 +86,13 @@ class PipelineRun:
         await runner.add_workers(worker)
         running = asyncio.create_task(runner.run(), name=f"pipeline {call_id}")
         conducting = asyncio.create_task(conductor.wait(), name=f"conductor {call_id}")
+        opening: asyncio.Task[None] | None = None
         try:
-            await worker.queue_frames(assembly.opening_frames())
-            if assembly.opening:
-                assembly.scribe.await_words()
+            if self._before is None:
+                await self._open(worker)
+            else:
+                opening = asyncio.create_task(self._open(worker), name=f"opening {call_id}")
+                opening.add_done_callback(self._tell_failed_opening)
             await asyncio.wait({running, conducting, self._next}, return_when=asyncio.FIRST_COMPLETED)
             if self._next.done() and not conducting.done():
                 return self._next.result()
@@ -89,6 +101,9 @@ class PipelineRun:
             await conducting
         finally:
             self._next.cancel()
+            if opening is not None:
+                opening.cancel()
+                await asyncio.wait({opening})
             await _wind_up(runner, running, conducting)
             if running.done():
                 self.leftovers = [
@@ -99,6 +114,18 @@ class PipelineRun:
                     runner,
                 ]
         return None
+
+    async def _open(self, worker: PipelineWorker) -> None:
+        """Begin the conversation, after what comes before it."""
+        if self._before is not None:
+            await self._before()
+        await worker.queue_frames(self._assembly.opening_frames())
+        if self._assembly.opening:
+            self._assembly.scribe.await_words()
+
+    def _tell_failed_opening(self, opening: asyncio.Task[None]) -> None:
+        if not opening.cancelled() and opening.exception() is not None:
+            self._tell_end(opening)
 
     def _tell_end(self, running: asyncio.Task[None]) -> None:
         failure = None if running.cancelled() else running.exception()

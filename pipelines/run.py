@@ -15,6 +15,7 @@ from pipelines.attention import Attention
 from pipelines.away import Away
 from pipelines.call_recording import CallRecording
 from pipelines.conductor import Conductor
+from pipelines.consent import ConsentQuestion, ConsentRecords
 from pipelines.disclosure import discloses, open_when_heard
 from pipelines.failure_step import failure_step
 from pipelines.handoff import CannotSwitch, Handoffs, Stage
@@ -36,7 +37,7 @@ from pipelines.transfers import TransferMeans, Transfers
 from pipelines.transports import CallTransport
 from pipelines.waiting import Waiting, patient_connection
 from telephony.next_step import NextStep
-from transcripts.call import Call, EndReason
+from transcripts.call import Call, ConsentAnswer, ConsentGivenBy, EndReason
 from transcripts.log import CallLog
 from transcripts.records import Records
 
@@ -125,6 +126,8 @@ class _CallRun:
         self._handoffs.began_with(agent.name)
         self._live = live
         self._ladder: Ladder | None = None
+        self._consent: ConsentQuestion | None = None
+        self._noting: asyncio.Task[None] | None = None
         self._waiting: Waiting | None = None
         self._filling: ToolFilling | None = None
         self._pipeline: PipelineRun | None = None
@@ -178,6 +181,7 @@ class _CallRun:
             await self._transfers.close()
             if self._away is not None:
                 await self._away.close()
+            await self._end_consent()
             # However it ended: what was said and recorded until then is kept.
             reason = await self._finish()
             self._take_apart()
@@ -200,7 +204,10 @@ class _CallRun:
             self._attention.take_up(assembly)
             self._conductor.may_judge_silence = assembly.has_voice_activity
             self._attend(assembly)
-            self._pipeline = PipelineRun(assembly, self._conductor, desk)
+            if not assembly.goes_on:
+                self._ask_for_consent(assembly)
+            before = None if self._consent is None or assembly.goes_on else self._consent.settle
+            self._pipeline = PipelineRun(assembly, self._conductor, desk, before=before)
             self._pipelines.append(self._pipeline)
             if not assembly.goes_on:
                 await self._disclose(assembly)
@@ -234,6 +241,28 @@ class _CallRun:
         return Attention(
             agent, self._scribe, self._conductor, assembly=lambda: self._assembly, ladder=lambda: self._ladder
         )
+
+    def _ask_for_consent(self, assembly: Assembly) -> None:
+        """Have the other side asked before anything else, or have it noted when he has been told."""
+        records = ConsentRecords(assembly)
+        self._recording.on_withdrawn = lambda: records.add(ConsentAnswer.WITHDRAWN, ConsentGivenBy.VOICE)
+        if self._agent.recording.asks:
+            self._consent = ConsentQuestion(assembly, records, self._is_nobody_to_ask, self._model_failed)
+        elif self._agent.recording.announces:
+            noting = records.note_announcement()
+            self._noting = asyncio.create_task(noting, name=f"announcement {self._call.call_id}")
+
+    def _is_nobody_to_ask(self) -> bool:
+        conductor = self._conductor
+        is_climbing = self._ladder is not None and self._ladder.is_climbing
+        return is_climbing or conductor.reason is not None or conductor.is_saying_goodbye
+
+    async def _end_consent(self) -> None:
+        if self._noting is not None:
+            self._noting.cancel()
+            await asyncio.wait({self._noting})
+        if self._consent is not None:
+            await self._consent.close()
 
     def _plan(
         self, agent: AgentConfig, voice: CallTransport, *, goes_on: bool = False, taken_over: TakenOver | None = None
@@ -297,7 +326,9 @@ class _CallRun:
             self._model_failed(failure)
 
     def _is_held(self) -> bool:
-        return self._transfers.is_taking_message or (self._ladder is not None and self._ladder.is_climbing)
+        is_asked = self._consent is not None and self._consent.is_asking and not self._is_nobody_to_ask()
+        is_climbing = self._ladder is not None and self._ladder.is_climbing
+        return is_asked or is_climbing or self._transfers.is_taking_message
 
     def _model_failed(self, failure: ModelFailure) -> None:
         if self._voice.line.is_away:

@@ -1,6 +1,7 @@
 """The call's scribe: hears the line, writes turns as each ends, and keeps the one ordered event list."""
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from pipelines.agent_turns import AgentTurns
@@ -51,6 +52,7 @@ class Scribe:
         is_with_caller: Whether the tool that runs waits for somebody on the line, who needs no filler.
         is_recorded: Whether somebody keeps the sound of the call.
         keeps_turns: Whether the pipeline has a `transcript` stage.
+        words_go_to: Who takes the caller's words before the conversation; None once they are its own.
         spoken_count: How many utterances the agent has begun.
         announced_count: How many of them were ours and not the model's.
         reply_due_ms: When the caller stopped speaking, while his answer is still awaited.
@@ -77,6 +79,7 @@ class Scribe:
     is_with_caller: bool = False
     is_recorded: bool = False
     keeps_turns: bool = False
+    words_go_to: Callable[[str], None] | None = None
     _asked_ms: float | None = None
     _is_announcement: bool = False
     _model_end_ms: float = 0.0

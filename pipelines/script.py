@@ -44,7 +44,7 @@ def _before(taken_over: TakenOver) -> str:
 
 def announces(agent: AgentConfig) -> bool:
     """Whether callers of this agent are told that they are recorded."""
-    return agent.recording.enabled and agent.recording.consent == "announce"
+    return agent.recording.announces
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,8 @@ def announcement_before(agent: AgentConfig, call: Call, sentences: Sentences | N
     """
     is_sound = sentences is not None and sentences.find(agent, SentenceKind.CONSENT, call.variables) is not None
     is_announced = announces(agent) and not is_sound
-    is_disclosed = discloses(agent, call) and (is_announced or sentences is None or not may_close_ears(agent))
+    is_first = is_announced or agent.recording.asks and not _has_disclosure(agent, call, sentences)
+    is_disclosed = discloses(agent, call) and (is_first or sentences is None or not may_close_ears(agent))
     spoken: list[str] = []
     raw: list[str] = []
     if is_disclosed:
@@ -80,6 +81,11 @@ def announcement_before(agent: AgentConfig, call: Call, sentences: Sentences | N
         spoken.append(agent.render(agent.recording.announcement, call.variables))
         raw.append(agent.recording.announcement)
     return Beforehand(" ".join(spoken), spoken_language(agent.language, *raw), is_announced, is_disclosed)
+
+
+def _has_disclosure(agent: AgentConfig, call: Call, sentences: Sentences | None) -> bool:
+    """Whether the stream can say who calls without its model, which speaks last where somebody is asked first."""
+    return sentences is not None and sentences.find(agent, SentenceKind.DISCLOSURE, call.variables) is not None
 
 
 def greeting_of(agent: AgentConfig, call: Call, sentences: Sentences) -> str:

@@ -16,7 +16,7 @@ _DAMAGED = "a shipped sentence is missing or damaged: install the server again"
 
 
 class SentenceKind(StrEnum):
-    """Which of an agent's sentences, the most needed first; but for `consent` and `disclosure` among its phrases."""
+    """Which of an agent's sentences, the most needed first; but for consent and `disclosure` among its phrases."""
 
     FILLER = "filler"
     APOLOGY = "apology"
@@ -26,6 +26,7 @@ class SentenceKind(StrEnum):
     DRAIN_GOODBYE = "drain_goodbye"
     CONSENT = "consent"
     DISCLOSURE = "disclosure"
+    CONSENT_QUESTION = "consent_question"
     TIME_WARNING = "time_warning"
     GOODBYE = "goodbye"
     SILENCE_GOODBYE = "silence_goodbye"
@@ -33,7 +34,7 @@ class SentenceKind(StrEnum):
     MESSAGE_THANKS = "message_thanks"
 
 
-SHIPPED = frozenset(SentenceKind) - {SentenceKind.DISCLOSURE}
+SHIPPED = frozenset(SentenceKind) - {SentenceKind.DISCLOSURE, SentenceKind.CONSENT_QUESTION}
 """Those that a shipped clip may stand in for; who calls cannot be said in other words than the agent's."""
 
 

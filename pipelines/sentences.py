@@ -206,6 +206,8 @@ def wording(agent: AgentConfig, kind: SentenceKind) -> str:
         return agent.recording.announcement
     if kind is SentenceKind.DISCLOSURE:
         return agent.disclosure or ""
+    if kind is SentenceKind.CONSENT_QUESTION:
+        return agent.recording.question
     return str(getattr(agent.phrases, kind))
 
 
@@ -226,8 +228,9 @@ def _texts(agent: AgentConfig, kind: SentenceKind) -> Iterator[str]:
     """The texts of one kind that a call of this agent may ever need."""
     recording = agent.recording
     may_occur = {
-        SentenceKind.CONSENT: recording.enabled and recording.consent == "announce",
         SentenceKind.DISCLOSURE: agent.outbound.enabled and bool(agent.disclosure),
+        SentenceKind.CONSENT: recording.announces,
+        SentenceKind.CONSENT_QUESTION: recording.asks,
         SentenceKind.TIME_WARNING: agent.limits.warn_at_secs is not None,
         SentenceKind.CONNECTING: announces_transfer(agent.on_failure),
         SentenceKind.TAKE_MESSAGE: any(isinstance(rung, TakeMessageRung) for rung in agent.on_failure),

@@ -64,6 +64,7 @@ LOG_REFUSED_TOTAL = Counter(
 RECORDINGS_FAILED_TOTAL = Counter(
     "trunkline_recordings_failed", "Recordings with a part that could not be written.", registry=REGISTRY
 )
+CONSENTS_TOTAL = Counter("trunkline_consents", "Records of consent, by the answer.", ["answer"], registry=REGISTRY)
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 

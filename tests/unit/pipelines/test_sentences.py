@@ -202,6 +202,7 @@ def test_only_what_a_call_of_the_agent_may_need_is_made() -> None:
     kept = {SentenceKind.CONSENT, SentenceKind.CONNECTING, SentenceKind.TAKE_MESSAGE, SentenceKind.MESSAGE_THANKS}
     assert texts(plain) == {wording(plain, kind) for kind in SHIPPED - kept}
     assert wording(plain, SentenceKind.DISCLOSURE) in texts(agent(outbound={"enabled": True}))
+    assert wording(plain, SentenceKind.CONSENT_QUESTION) in texts(agent(recording={"consent": "ask"}))
     assert "This call may be recorded." in texts(agent(recording={"consent": "announce"}))
     assert "This call may be recorded." not in texts(agent(recording={"consent": "announce", "enabled": False}))
     assert wording(plain, SentenceKind.TIME_WARNING) not in texts(agent(limits={"warn_before_secs": 0}))

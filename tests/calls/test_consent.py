@@ -1,0 +1,196 @@
+"""Consent on live calls: who agreed is recorded from then on, and of everybody else there is nothing to be found."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sqlalchemy import text
+
+from simulators.clips import caller_clips
+from simulators.script import load_scripts, parse_script
+from simulators.simulated_call import SimulatedCall
+from transcripts.call import Consent
+from transcripts.consents import Consents
+
+CALLER = "+15557654321"
+QUESTION = "This call may be recorded."
+EAGER = parse_script(
+    """
+name: eager
+when: {tools: [record_consent], instruction: "Thank you for your time."}
+rules:
+  - text: .
+    quoted: true
+    say: "{quote}"
+    then:
+      call: {tool: record_consent, args: {answer: "yes"}}
+otherwise: I have heard nothing.
+"""
+)
+GREETING = "Hello! How can I help?"
+ALEX = caller_clips()["name-alex"].text
+AGENT_ALEX = "Thank you, Alex. How can I help?"
+
+
+def agents(**changes: dict[str, Any]) -> dict[str, Any]:
+    """An agent for each call, all of them asking; the stand-in's voice says the question in two seconds."""
+    made: dict[str, Any] = {"front-desk": {"numbers": ["+15551230199"]}}
+    for index, (name, change) in enumerate(changes.items()):
+        recording = {"consent": "ask", "question": QUESTION, "answer_secs": 1.5, **change.pop("recording", {})}
+        made[name] = {"numbers": [f"+1555123030{index}"], "greeting": GREETING, "recording": recording, **change}
+    return made
+
+
+async def happened(house: Any, call: SimulatedCall, kind: str, count: int = 1) -> None:
+    async with asyncio.timeout(20):
+        while len(await house.events(call, kind)) < count:  # noqa: ASYNC110 - a database has no event to wait for
+            await asyncio.sleep(0.05)
+
+
+async def dial(house: Any, index: int) -> SimulatedCall:
+    call: SimulatedCall = await house.dial(to=f"+1555123030{index}")
+    await happened(house, call, "consent.asked")
+    return call
+
+
+async def converse(house: Any, call: SimulatedCall) -> None:
+    """The conversation proper: the agent greets, the caller gives his name, hears the answer and hangs up."""
+    await happened(house, call, "agent.began")
+    await call.wait_quiet(quiet_ms=700)
+    await house.say(call, "name-alex")
+    await house.hear_out(call)
+    await call.hang_up()
+    await call.ended()
+    await house.ended_row(call)
+
+
+async def records(house: Any, call: SimulatedCall) -> list[Consent]:
+    return await Consents(house.server.services.database).of_call((await house.row(call)).call_id)
+
+
+async def answers(house: Any, call: SimulatedCall) -> list[tuple[str, str | None]]:
+    found = await records(house, call)
+    assert {(one.wording, one.number, one.language) for one in found} == {(QUESTION, CALLER, "en-US")}
+    return [(one.answer.value, one.given_by and one.given_by.value) for one in found]
+
+
+async def texts(house: Any, call: SimulatedCall) -> list[str]:
+    return [turn.text for turn in await house.turns(call)]
+
+
+async def kinds(house: Any, call: SimulatedCall) -> list[str]:
+    return [event.kind for event in await house.events(call) if event.kind.startswith(("consent.", "recording."))]
+
+
+async def has_audio(house: Any, call: SimulatedCall) -> bool:
+    return (house.data_dir / "recordings" / (await house.row(call)).call_id).exists()
+
+
+async def rows_of(house: Any, call_id: str) -> str:
+    """Everything that any table has of a call."""
+    found: list[str] = []
+    async with house.server.services.database.reader() as session:
+        tables = (await session.connection()).dialect
+        assert tables.name == "sqlite"
+        names = [row[0] for row in await session.exec(text("SELECT name FROM sqlite_master WHERE type = 'table'"))]
+        for name in names:
+            columns = [row[1] for row in await session.exec(text(f"PRAGMA table_info({name})"))]
+            if "call_id" in columns:
+                rows = await session.exec(text(f"SELECT * FROM {name} WHERE call_id = '{call_id}'"))
+                found += [json.dumps([str(value) for value in row]) for row in rows]
+    return "\n".join(found)
+
+
+def bytes_below(folder: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file())
+
+
+async def say_yes(house: Any, index: int) -> SimulatedCall:
+    call = await dial(house, index)
+    await call.wait_heard()
+    await call.wait_quiet(quiet_ms=400)
+    await house.say(call, "yes-please")
+    await happened(house, call, "consent.given")
+    await converse(house, call)
+    return call
+
+
+async def press(house: Any, index: int, key: str) -> SimulatedCall:
+    call = await dial(house, index)
+    await call.wait_heard()
+    await call.press("7")
+    await call.press(key)
+    await converse(house, call)
+    return call
+
+
+async def say_no(house: Any, index: int) -> SimulatedCall:
+    call = await dial(house, index)
+    await call.wait_heard()
+    await call.wait_quiet(quiet_ms=400)
+    await house.say(call, "no-thanks")
+    await converse(house, call)
+    return call
+
+
+async def say_nothing(house: Any, index: int) -> SimulatedCall:
+    call = await dial(house, index)
+    await happened(house, call, "consent.unanswered")
+    await converse(house, call)
+    return call
+
+
+async def test_only_who_said_yes_is_recorded(make_house: Any) -> None:
+    named = agents(voice={}, key={}, no={}, silent={}, kept={"recording": {"without_consent": {"transcript": "keep"}}})
+    house = await make_house(agents=named)
+    voice, key, no, silent, kept = await asyncio.gather(
+        say_yes(house, 0), press(house, 1, "1"), say_no(house, 2), say_nothing(house, 3), press(house, 4, "2")
+    )
+    assert await answers(house, voice) == [("yes", "voice")]
+    assert await answers(house, key) == [("yes", "key")]
+    assert await answers(house, no) == [("no", "voice")]
+    assert await answers(house, silent) == [("none", None)]
+    assert await answers(house, kept) == [("no", "key")]
+    assert await kinds(house, voice) == ["consent.asked", "consent.given"]
+    assert await kinds(house, no) == ["consent.asked", "consent.refused"]
+    assert await kinds(house, silent) == ["consent.asked", "consent.asked", "consent.unanswered"]
+    for call in (voice, key):
+        assert (await house.row(call)).recording_status == "complete"
+        given_ms = (await house.events(call, "consent.given"))[0].at_ms
+        pcm = await asyncio.to_thread((await house.recording(call)).read_pcm)
+        assert not pcm[: given_ms * 8].any()
+        for turn in await house.turns(call):
+            side = pcm[turn.start_ms * 8 : turn.end_ms * 8, 1 if turn.speaker == "agent" else 0]
+            assert np.abs(side).max() > 2000, turn.text
+        assert await texts(house, call) == [GREETING, ALEX, AGENT_ALEX]
+    for call in (no, silent, kept):
+        assert (await house.row(call)).recording_status == "none"
+        assert not await has_audio(house, call)
+    assert await texts(house, no) == await texts(house, silent) == []
+    assert await texts(house, kept) == [GREETING, ALEX, AGENT_ALEX]
+    for call in (no, silent):
+        found = await rows_of(house, (await house.row(call)).call_id)
+        assert QUESTION in found  # it is looked for in the right place: the record of consent
+        assert not [word for word in ("Alex", "thanks", GREETING) if word in found]
+    assert [event.data for event in await house.events(key, "caller.digit")] == [{}, {}]
+    everything = await asyncio.to_thread(bytes_below, house.data_dir)
+    assert ALEX.encode() in everything  # of those who agreed
+    assert caller_clips()["no-thanks"].text.encode() not in everything
+    assert caller_clips()["yes-please"].text.encode() not in everything
+
+
+async def test_a_model_alone_cannot_consent(make_house: Any) -> None:
+    eager = agents(eager={"recording": {"question": "Thank you for your time. Goodbye!", "answer_secs": 1}})
+    house = await make_house(agents=eager, gemini={"scripts": [EAGER, *load_scripts()]})
+    call = await dial(house, 0)
+    await happened(house, call, "consent.unanswered")
+    ear = next(one for one in house.gemini.conversations if one.script == "eager")
+    assert [(tool, args) for _, tool, args in ear.calls] == [("record_consent", {"answer": "yes"})]
+    await call.hang_up()
+    await call.ended()
+    assert (await house.ended_row(call)).recording_status == "none"
+    [record] = await records(house, call)
+    assert (record.answer.value, record.given_by) == ("none", None)
+    assert not await has_audio(house, call)
