@@ -127,6 +127,7 @@ def describe(row: CallRow, order: OutgoingRow | None = None) -> dict[str, Any]:
         "live_at": _moment(row.live_at),
         "ended_at": _moment(row.ended_at),
         "end_reason": row.end_reason,
+        "transfers": list(row.transfer_attempts or []),
     }
     if order is not None:
         shown |= {

@@ -5,20 +5,14 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-import phonenumbers
-from phonenumbers import PhoneNumberType
-
 from calling.errors import BadValue, Forbidden, NotNow
 from calling.zones import is_fictional, is_within, zones_of
 from config.agent import AgentConfig
 from config.placeholders import placeholders
+from config.telephone_number import is_costly
 from telephony.numbers import BadNumber, parse_e164
 
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
-_COSTLY_KINDS = frozenset({PhoneNumberType.PREMIUM_RATE, PhoneNumberType.SHARED_COST})
-# Premium-rate ranges whose numbers the library knows only when they are assigned, and ranges without a country:
-# satellites and international networks, whose minutes cost dollars.
-_COSTLY_PREFIXES = ("+1900", "+870", "+878", "+881", "+882", "+883", "+979")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +61,6 @@ def check_number(agent: AgentConfig, number: str) -> None:
             "to: this is a premium-rate, shared-cost or satellite number; "
             "write outbound: {allow_premium: true} into the agent's file to call it all the same."
         )
-
-
-def is_costly(number: str) -> bool:
-    """Tell whether the number (E.164) is of a kind that costs more than a call."""
-    kind = phonenumbers.number_type(phonenumbers.parse(number))
-    return kind in _COSTLY_KINDS or number.startswith(_COSTLY_PREFIXES)
 
 
 def check_hours(agent: AgentConfig, number: str, moment: datetime) -> None:

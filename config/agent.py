@@ -18,7 +18,7 @@ from config.phrases import DISCLOSURE, Disclosure, Phrases, Sentence, fill_in_ph
 from config.pipeline import PipelineDefinition
 from config.placeholders import fill_placeholders, placeholders
 from config.recording import Recording, consent_faults
-from config.telephone_number import PhoneNumber
+from config.telephone_number import PhoneNumber, is_costly
 from config.tools import Tools
 from config.tools_checks import tool_faults
 from config.transfers import Transfer
@@ -164,6 +164,12 @@ class AgentConfig(BaseModel):
                     error = problem(
                         f"{target.address} is the agent's own number: the transfer would come back to it",
                         "name a person's number",
+                    )
+                    yield InitErrorDetails(type=error, loc=("transfers", name, "to", position), input=target.address)
+                elif target.address.startswith("+") and is_costly(target.address) and not self.outbound.allow_premium:
+                    error = problem(
+                        f"{target.address} is a premium-rate, shared-cost or satellite number",
+                        "name another one, or write outbound: {allow_premium: true}",
                     )
                     yield InitErrorDetails(type=error, loc=("transfers", name, "to", position), input=target.address)
             if transfer.when_not_answered == "message" and not self.recording.enabled:

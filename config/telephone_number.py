@@ -3,6 +3,8 @@
 import re
 from typing import Annotated
 
+import phonenumbers
+from phonenumbers import PhoneNumberType
 from pydantic import AfterValidator, Field
 
 from config.wording import problem, shown
@@ -19,6 +21,18 @@ def read_e164(number: str) -> str:
     is_clear = number.strip().startswith("+") and _E164.fullmatch(digits)
     cure = f'write "{digits}"' if is_clear else 'begin with + and the country code, as in "+15551230100"'
     raise problem(f"must be a phone number in E.164 form (got {shown(number)})", cure)
+
+
+_COSTLY_KINDS = frozenset({PhoneNumberType.PREMIUM_RATE, PhoneNumberType.SHARED_COST})
+# Premium-rate ranges whose numbers the library knows only when they are assigned, and ranges without a country:
+# satellites and international networks, whose minutes cost dollars.
+_COSTLY_PREFIXES = ("+1900", "+870", "+878", "+881", "+882", "+883", "+979")
+
+
+def is_costly(number: str) -> bool:
+    """Tell whether the number (E.164) is of a kind that costs more than a call."""
+    kind = phonenumbers.number_type(phonenumbers.parse(number))
+    return kind in _COSTLY_KINDS or number.startswith(_COSTLY_PREFIXES)
 
 
 PhoneNumber = Annotated[str, AfterValidator(read_e164), Field(json_schema_extra={"pattern": f"^{_E164.pattern}$"})]

@@ -18,9 +18,15 @@ Tell = Callable[..., None]
 class Attempt:
     """One telephone that was rung, and what became of it. `talk_secs` is known of one that answered."""
 
+    destination: str
     address: str
     outcome: DialOutcome
     talk_secs: int | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as event and row have it."""
+        known: dict[str, Any] = {} if self.talk_secs is None else {"talk_secs": self.talk_secs}
+        return {"destination": self.destination, "address": self.address, "outcome": self.outcome.value} | known
 
 
 @dataclass
@@ -32,6 +38,7 @@ class DialTrip:
         caller_id: What they see; None: the caller's own number.
         tell: Writes the call's events.
         on_answered: Called when somebody answers, if Twilio tells.
+        on_attempt: Told of each attempt when it is over.
         attempts: Those that are over.
     """
 
@@ -40,6 +47,7 @@ class DialTrip:
     caller_id: str | None
     tell: Tell
     on_answered: Callable[[], None]
+    on_attempt: Callable[[Attempt], None]
     attempts: list[Attempt] = field(default_factory=list[Attempt])
     _is_answered: bool = False
 
@@ -97,7 +105,7 @@ class DialTrip:
         return DialOut(target.address, ring_secs, position + 1, self.caller_id)
 
     def _note(self, outcome: DialOutcome, talk_secs: int | None) -> None:
-        address = self._target.address
-        self.attempts.append(Attempt(address, outcome, talk_secs))
-        known: dict[str, Any] = {} if talk_secs is None else {"talk_secs": talk_secs}
-        self.tell("transfer.attempt", destination=self.name, address=address, outcome=outcome.value, **known)
+        attempt = Attempt(self.name, self._target.address, outcome, talk_secs)
+        self.attempts.append(attempt)
+        self.tell("transfer.attempt", **attempt.as_json())
+        self.on_attempt(attempt)

@@ -11,7 +11,8 @@ from config.tools import HttpTool
 from config.tools_http import HttpRequest
 from net.json_paths import find
 from net.tool_request import RequestFailed, ToolAnswer, ToolRequests
-from pipelines.tool_failures import FailureKind, ToolFailed
+from pipelines.secret_digits import NotEntered, SecretDigits
+from pipelines.tool_failures import FailureKind, RefusalKind, ToolFailed, ToolRefused
 from pipelines.tool_schemas import check_arguments
 from pipelines.tool_secrets import mask
 from pipelines.tool_templates import Values, facts_of, fill_request
@@ -30,15 +31,21 @@ async def ask_service(
 ) -> None:
     """Run the tool once and answer the model. Raises ToolRefused before anything was sent, ToolFailed after that."""
     desk = resources(params)
-    check_arguments(tool.parameters, arguments, tool.secret)
+    entered = SecretDigits() if desk.keys is None else desk.keys.secrets
+    try:
+        sent = {name: entered.fill_in(value) for name, value in arguments.items()}
+    except NotEntered as error:
+        raise ToolRefused(RefusalKind.BAD_ARGUMENTS, f"{error}; have the caller enter it first.") from error
+    secret = (*tool.secret, *(name for name, value in arguments.items() if sent[name] != value))
+    check_arguments(tool.parameters, sent, secret)
     variables = {**desk.agent.variables, **desk.call.variables}
-    values = Values(arguments, variables, secrets, facts_of(desk.call, desk.agent))
+    values = Values(sent, variables, secrets, facts_of(desk.call, desk.agent))
     request = fill_request(tool.http, values, idempotency_key=str(uuid4()))
     try:
         answer = await requests.send(request)
     except RequestFailed as error:
         raise ToolFailed(FailureKind(error.why), f"{error}.") from error
-    hidden = [*secrets.values(), *(str(arguments[name]) for name in tool.secret if name in arguments)]
+    hidden = [*secrets.values(), *(str(sent[name]) for name in secret if name in sent), *entered.values]
     result = mask(read_answer(tool.http, answer), hidden)
     await params.result_callback(result)
 

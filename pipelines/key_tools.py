@@ -30,8 +30,11 @@ async def press_digits(params: FunctionCallParams, digits: str) -> None:
         params: Given by the pipeline.
         digits: The keys, for example "1" or "4711#": 0-9, *, #; w waits half a second, W one second.
     """
-    keys = resources(params).keys
-    await params.result_callback({"error": "This line has no keys."} if keys is None else await keys.press(digits))
+    desk = resources(params)
+    told = {"error": "This line has no keys."} if desk.keys is None else await desk.keys.press(digits)
+    await params.result_callback(told)
+    if "error" not in told:
+        desk.scribe.await_nothing()  # the far end speaks next
 
 
 # What Pipecat's `@tool_options(timeout_secs=...)` writes down.

@@ -91,7 +91,7 @@ class Keys:
             await self._heard_out()
             return await self._press(pressed, shown)
         finally:
-            self._is_busy = self._scribe.is_with_caller = False
+            self._is_busy = False
 
     async def _press(self, pressed: str, shown: str) -> dict[str, Any]:
         scribe = self._scribe
@@ -141,7 +141,7 @@ class Keys:
                 await asyncio.sleep(_AFTERGLOW_SECS)
         finally:
             line.keys, line.is_private = None, False
-            self._is_busy = self._scribe.is_with_caller = False
+            self._is_busy = False
         self._scribe.event("keys.collected", field=name, is_complete=problem is None)
         return self._result(name, field, entered, problem)
 

@@ -241,11 +241,16 @@ class Scribe:
     def tool_ended(self) -> None:
         """A tool has ended."""
         self.tools_running -= 1
+        self.is_with_caller = False
         self.discretion.tool_ended()
 
     def await_words(self) -> None:
         """The model was asked to speak, or was given a result to speak of."""
         self._asked_ms = self.now_ms
+
+    def await_nothing(self) -> None:
+        """It was given a result that asks for no words."""
+        self._asked_ms = None
 
     def went_away(self) -> None:
         """The call leaves its stream for a while: what was not heard by now never will be."""

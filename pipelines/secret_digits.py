@@ -29,6 +29,11 @@ class SecretDigits:
         """Name the fields, not what is in them."""
         return f"SecretDigits({', '.join(self._entered)})"
 
+    @property
+    def values(self) -> list[str]:
+        """What was entered, for whoever has to keep it out of something."""
+        return list(self._entered.values())
+
     def keep(self, name: str, digits: str) -> str:
         """Keep the digits of a field; returns their handle: `{digits:pin}`."""
         self._entered[name] = digits

@@ -16,7 +16,7 @@ from config.transfers import Transfer
 from config.wording import suggest
 from pipelines.announcer import Announcer
 from pipelines.away import Away
-from pipelines.dial_trip import DialTrip
+from pipelines.dial_trip import Attempt, DialTrip
 from pipelines.message_taker import take_message
 from pipelines.scribe import Scribe
 from pipelines.transfer_loops import AgentByNumber, loop_in
@@ -86,6 +86,7 @@ class Transfers:
         self._means = means
         self._task: asyncio.Task[None] | None = None
         self._failed_ms: dict[str, float] = {}
+        self._attempts: list[dict[str, Any]] = []
 
     async def begin(self, destination: str) -> dict[str, Any]:
         """Begin to put the caller through; returns what the model is told. See `pipelines.tools.Transferring`."""
@@ -145,7 +146,7 @@ class Transfers:
             return
         # A caller who withheld his number, or has none, cannot be shown as one: our own number is.
         caller_id = transfer.caller_id or (means.call.to_number if means.call.from_number is None else None)
-        trip = DialTrip(name, transfer, caller_id, scribe.event, means.on_answered)
+        trip = DialTrip(name, transfer, caller_id, scribe.event, means.on_answered, self._note)
         if not await away.go(trip):
             return
         self._failed_ms[name] = scribe.now_ms
@@ -158,6 +159,10 @@ class Transfers:
             f"The transfer to {name} has failed: {why}. The caller is on the line with you again, and has heard "
             "nothing but ringing. Tell him so in one sentence, and offer what else you can do."
         )
+
+    def _note(self, attempt: Attempt) -> None:
+        self._attempts.append(attempt.as_json())
+        self._means.scribe.log.transfer_attempts(list(self._attempts))
 
     async def _take_message(self) -> bool:
         means = self._means

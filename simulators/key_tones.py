@@ -16,7 +16,7 @@ _FRAME = 160  # 20 ms: 50 Hz apart, and rows are 73 Hz and more from each other
 _LEAST_FRAMES = 2
 _LEAST_LEVEL = 500.0
 _LEAST_SHARE = 0.6
-_MOST_TWIST_DB = 8.0
+_MOST_TWIST = 10**0.8  # 8 dB
 _OVER_OTHERS = 4.0
 
 
@@ -37,17 +37,29 @@ class KeysHeard:
         return await self._waiting.get()
 
 
+class ToneEar:
+    """Listens to one stream of sound (PCM16, 8 kHz) for the tones of keys. Feed it pieces of any length."""
+
+    def __init__(self) -> None:
+        self._rest: Pcm = np.zeros(0, np.int16)
+        self._last, self._count = "", 0
+
+    def hear(self, pcm: Pcm) -> str:
+        """Take the next samples; returns the keys that were pressed in them, in order."""
+        samples = np.concatenate((self._rest, pcm))
+        whole = samples.size - samples.size % _FRAME
+        self._rest = samples[whole:].copy()
+        found = ""
+        for key in _keys_of(samples[:whole].reshape(-1, _FRAME).astype(np.float64)):
+            self._last, self._count = key, self._count + 1 if key == self._last else 1
+            if key and self._count == _LEAST_FRAMES:
+                found += key
+        return found
+
+
 def find_keys(pcm: Pcm) -> str:
     """The keys whose tones are in this sound (PCM16, 8 kHz), in order."""
-    frames = pcm[: pcm.size - pcm.size % _FRAME].reshape(-1, _FRAME).astype(np.float64)
-    found, last, count, is_told = "", "", 0, False
-    for key in _keys_of(frames):
-        if key != last:
-            last, count, is_told = key, 0, False
-        count += 1
-        if key and count >= _LEAST_FRAMES and not is_told:
-            found, is_told = found + key, True
-    return found
+    return ToneEar().hear(pcm)
 
 
 def _keys_of(frames: np.ndarray) -> list[str]:
@@ -56,14 +68,14 @@ def _keys_of(frames: np.ndarray) -> list[str]:
         return []
     energy = (frames**2).mean(axis=1)
     rows, columns = (_powers(frames, tones) for tones in (_ROWS, _COLUMNS))
-    keys: list[str] = []
-    for row, column, whole in zip(rows, columns, energy, strict=True):
-        low, high = row.max(), column.max()
-        is_tone = whole > _LEAST_LEVEL**2 and (low + high) / whole > _LEAST_SHARE
-        is_balanced = low > 0 and high > 0 and abs(10 * np.log10(high / low)) < _MOST_TWIST_DB
-        is_alone = low > _OVER_OTHERS * np.partition(row, -2)[-2] and high > _OVER_OTHERS * np.partition(column, -2)[-2]
-        keys.append(_KEYS[int(row.argmax())][int(column.argmax())] if is_tone and is_balanced and is_alone else "")
-    return keys
+    low, high = rows.max(axis=1), columns.max(axis=1)
+    is_tone = (energy > _LEAST_LEVEL**2) & (low + high > _LEAST_SHARE * energy)
+    is_balanced = (low < high * _MOST_TWIST) & (high < low * _MOST_TWIST)
+    others = np.partition(rows, -2, axis=1)[:, -2], np.partition(columns, -2, axis=1)[:, -2]
+    is_alone = (low > _OVER_OTHERS * others[0]) & (high > _OVER_OTHERS * others[1])
+    is_key = is_tone & is_balanced & is_alone
+    places = zip(rows.argmax(axis=1), columns.argmax(axis=1), is_key, strict=True)
+    return [_KEYS[row][column] if found else "" for row, column, found in places]
 
 
 def _powers(frames: np.ndarray, tones: tuple[int, ...]) -> np.ndarray:

@@ -6,15 +6,14 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from simulators.caller import CallOver
 from simulators.clips import CLIP_RATE_HZ, caller_samples
-from simulators.key_tones import find_keys
+from simulators.key_tones import ToneEar
 from simulators.simulated_call import SimulatedCall
+from simulators.telephone_audio import decode_ulaw
 
 _LISTEN_SECS = 0.05
-_BETWEEN_PROMPTS_SECS = 2.5
+_BETWEEN_PROMPTS_SECS = 1.5
 _BETWEEN_KEYS_SECS = 3.0
 
 
@@ -43,7 +42,7 @@ class PhoneMenu:
         self._call = call
         self._place = start
         self._pressed = asyncio.Event()
-        self._heard_tones: dict[int, int] = {}
+        self._ears: list[tuple[ToneEar, int]] = []
 
     async def run(self) -> str:
         """Play the menu until an extension was reached and has spoken; returns its name. Cancel it to leave."""
@@ -67,11 +66,14 @@ class PhoneMenu:
             self._pressed.clear()
             speaking = asyncio.create_task(self._say(place.prompt), name="menu speaks")
             pressing = asyncio.create_task(self._pressed.wait(), name="menu waits for a key")
-            await asyncio.wait({speaking, pressing}, return_when=asyncio.FIRST_COMPLETED)
-            speaking.cancel()
-            await asyncio.wait({speaking})
-            await asyncio.wait({pressing}, timeout=_BETWEEN_PROMPTS_SECS)
-            pressing.cancel()
+            try:
+                await asyncio.wait({speaking, pressing}, return_when=asyncio.FIRST_COMPLETED)
+                speaking.cancel()
+                await asyncio.wait({pressing}, timeout=_BETWEEN_PROMPTS_SECS)
+            finally:
+                speaking.cancel()
+                pressing.cancel()
+                await asyncio.wait({speaking, pressing})
         while self.keys not in place.keys:
             self._pressed.clear()
             try:
@@ -105,9 +107,11 @@ class PhoneMenu:
         """Tones in what the server sends, one stream after the other."""
         while True:
             await asyncio.sleep(_LISTEN_SECS)
+            while len(self._ears) < len(self._call.callers):
+                self._ears.append((ToneEar(), 0))
             for index, caller in enumerate(self._call.callers):
-                heard = find_keys(np.asarray(caller.heard_audio()))
-                known = self._heard_tones.get(index, 0)
-                if len(heard) > known:
-                    self._heard_tones[index] = len(heard)
-                    self._take(heard[known:])
+                ear, heard_bytes = self._ears[index]
+                ulaw = bytes(caller.playout.timeline[heard_bytes:])
+                self._ears[index] = ear, heard_bytes + len(ulaw)
+                if keys := ear.hear(decode_ulaw(ulaw)):
+                    self._take(keys)

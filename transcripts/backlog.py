@@ -27,6 +27,7 @@ from transcripts.entries import (
     HandOverEntry,
     NextStepEntry,
     RecordingEntry,
+    TransferAttemptsEntry,
     TurnEntry,
 )
 from transcripts.store import CallStore
@@ -38,6 +39,7 @@ _KINDS: dict[str, TypeAdapter[Entry]] = {
     "event": TypeAdapter(EventEntry),
     "recording": TypeAdapter(RecordingEntry),
     "next_step": TypeAdapter(NextStepEntry),
+    "transfer_attempts": TypeAdapter(TransferAttemptsEntry),
     "finish": TypeAdapter(FinishEntry),
     "hand_over": TypeAdapter(HandOverEntry),
     "consent": TypeAdapter(ConsentEntry),
@@ -48,6 +50,7 @@ _KIND_OF: dict[type[Entry], str] = {
     EventEntry: "event",
     RecordingEntry: "recording",
     NextStepEntry: "next_step",
+    TransferAttemptsEntry: "transfer_attempts",
     FinishEntry: "finish",
     HandOverEntry: "hand_over",
     ConsentEntry: "consent",

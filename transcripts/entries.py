@@ -43,6 +43,14 @@ class NextStepEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class TransferAttemptsEntry:
+    """Everybody who was rung for the caller so far, and what became of it; JSON. The last list stands."""
+
+    call_id: str
+    attempts: list[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
 class FinishEntry:
     """The call's end. The first reason stands, unless it was `server_crashed`, written by another process."""
 
@@ -80,6 +88,7 @@ Entry = (
     | EventEntry
     | RecordingEntry
     | NextStepEntry
+    | TransferAttemptsEntry
     | FinishEntry
     | HandOverEntry
     | ConsentEntry

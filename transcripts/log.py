@@ -28,6 +28,7 @@ from transcripts.entries import (
     HandOverEntry,
     NextStepEntry,
     RecordingEntry,
+    TransferAttemptsEntry,
     TurnEntry,
 )
 from transcripts.store import CallStore, Place
@@ -104,6 +105,11 @@ class CallLog:
         """
         self.step = step
         entry = NextStepEntry(self.call_id, step)
+        self._writer.enqueue(self, lambda _place: entry)
+
+    def transfer_attempts(self, attempts: list[dict[str, Any]]) -> None:
+        """Tell who was rung for the caller so far, and what became of it; all of them, every time."""
+        entry = TransferAttemptsEntry(self.call_id, attempts)
         self._writer.enqueue(self, lambda _place: entry)
 
     def finish(

@@ -60,6 +60,8 @@ class CallRow(Row, table=True):
     """Which server process took the call, by its name in `processes`; of one that is yet to be placed: which will."""
     overrides: dict[str, Any] | None = Field(default=None, sa_type=JSON(none_as_null=True))  # pyright: ignore[reportArgumentType]
     """What the call changes of its agent."""
+    transfer_attempts: list[dict[str, Any]] | None = Field(default=None, sa_type=JSON(none_as_null=True))  # pyright: ignore[reportArgumentType]
+    """Who was rung for the caller, in order: destination, address, outcome, and how long they talked, if they did."""
 
 
 class OutgoingRow(Row, table=True):

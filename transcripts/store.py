@@ -21,11 +21,20 @@ from transcripts.entries import (
     HandOverEntry,
     NextStepEntry,
     RecordingEntry,
+    TransferAttemptsEntry,
     TurnEntry,
 )
 from transcripts.models import CallEventRow, CallRow, TurnRow
 
-_OtherEntry = RecordingEntry | NextStepEntry | FinishEntry | HandOverEntry | ConsentEntry | ForgetWordsEntry
+_OtherEntry = (
+    RecordingEntry
+    | NextStepEntry
+    | TransferAttemptsEntry
+    | FinishEntry
+    | HandOverEntry
+    | ConsentEntry
+    | ForgetWordsEntry
+)
 
 
 class CallIdTaken(Exception):
@@ -178,6 +187,8 @@ class CallStore:
                         await _finish_as_owner(session, entry)
                     case NextStepEntry():
                         await _set_next_step(session, entry)
+                    case TransferAttemptsEntry():
+                        await _set_transfer_attempts(session, entry)
                     case RecordingEntry():
                         await _set_recording(session, entry)
                     case HandOverEntry():
@@ -232,6 +243,11 @@ async def _finish_as_owner(session: AsyncSession, entry: FinishEntry) -> None:
 async def _hand_over(session: AsyncSession, call_id: str) -> None:
     is_live = col(CallRow.status) == CallStatus.LIVE.value
     await session.exec(update(CallRow).where(col(CallRow.call_id) == call_id, is_live).values(owner=None))
+
+
+async def _set_transfer_attempts(session: AsyncSession, entry: TransferAttemptsEntry) -> None:
+    change = update(CallRow).where(col(CallRow.call_id) == entry.call_id).values(transfer_attempts=entry.attempts)
+    await session.exec(change)
 
 
 async def _set_next_step(session: AsyncSession, entry: NextStepEntry) -> bool:

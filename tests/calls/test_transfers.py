@@ -94,9 +94,11 @@ async def one_who_answers_talks_and_the_call_was_transferred(house: Any) -> None
     outcome = await call.ended()
     assert outcome.errors == []
     assert verbs(call) == [("Connect", ""), ("Dial", FIRST), ("Hangup", "")]
-    assert (await house.ended_row(call)).end_reason == "transferred"
+    row = await house.ended_row(call)
+    assert row.end_reason == "transferred"
     [attempt] = await happened(house, call, "transfer.attempt")
     assert attempt == {"destination": "sales", "address": FIRST, "outcome": "answered", "talk_secs": 2}
+    assert row.transfer_attempts == [attempt]
     assert [event.data["address"] for event in await house.events(call, "transfer.answered")] == [FIRST]
     assert 'callerId="+15551230100"' in call.twiml_log[-2].body
     # The announcement was heard to its last word before the line was left.

@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 
 from calling.errors import BadValue, Forbidden, NotNow
-from calling.rules import Wish, check, is_costly
+from calling.rules import Wish, check
 from calling.zones import is_fictional, is_within, zones_of
 from config.agent import AgentConfig
 from config.outbound import Outbound
+from config.telephone_number import is_costly
 
 PERSON, OURS = "+15551230177", "+15551230100"
 BERLIN, NEW_YORK, MOBILE_AU = "+493012345678", "+12125552368", "+61412345678"

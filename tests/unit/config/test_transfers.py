@@ -44,6 +44,7 @@ def test_one_address_several_and_their_own_ring_times() -> None:
         ({"to": []}, "transfers.sales.to: must not be empty"),
         ({"to": ["+15551230199", "+15551230199"]}, "transfers.sales.to: +15551230199 is listed twice"),
         ({"to": ["+15551230100"]}, "+15551230100 is the agent's own number: the transfer would come back to it"),
+        ({"to": ["+19005550123"]}, "+19005550123 is a premium-rate, shared-cost or satellite number; name another one"),
         ({"ring_secs": 2}, "transfers.sales.ring_secs: must be >= 5"),
         ({"caller_id": "me"}, "transfers.sales.caller_id: must be a phone number"),
         ({"when_not_answered": "wait"}, "transfers.sales.when_not_answered: must be 'return', 'hang_up' or 'message'"),
@@ -54,6 +55,11 @@ def test_what_cannot_be_dialled_is_refused_with_its_place(transfer: dict[str, An
     _, problems = read(numbers=["+15551230100"], transfers={"sales": SALES | transfer})
     assert len(problems) == 1
     assert problem in problems[0]
+
+
+def test_a_costly_number_may_be_rung_when_the_file_says_so() -> None:
+    _, problems = read(outbound={"allow_premium": True}, transfers={"sales": SALES | {"to": ["+19005550123"]}})
+    assert problems == []
 
 
 def test_a_message_needs_a_recording() -> None:

@@ -103,6 +103,18 @@ def test_placed_calls_up_down_and_up(database_url: str) -> None:
                 db.run(f"SELECT * FROM {table}")
 
 
+def test_transfer_attempts_up_down_and_up(database_url: str) -> None:
+    db = Schema(database_url)
+    db.move("0005")
+    db.run(_OPEN_CALL, call_id="c0")
+    for _ in range(2):
+        db.move("0006")
+        db.run("UPDATE calls SET transfer_attempts = '[]' WHERE call_id = 'c0'")
+        db.move("-1")
+        with pytest.raises(Exception, match="transfer_attempts"):
+            db.run("SELECT transfer_attempts FROM calls")
+
+
 async def test_a_database_of_the_version_before_is_brought_up_to_date_with_its_rows(database_url: str) -> None:
     db = Schema(database_url)
 
