@@ -3,19 +3,24 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
+import httpx
 import pytest
 
+from api.dialling import room_of
 from calling.dialler import Dialler
-from calling.errors import TwilioUnusable
+from calling.errors import OverLimit, TwilioUnusable
 from calling.placing import Patience
 from calling.request import CallRequest
 from config.agent import AgentConfig
 from config.agents_folder import AgentCatalog
+from config.prices import load_prices
+from config.settings import Settings
 from simulators.call_setup import AnswerPolicy
 from simulators.twilio import TwilioSimulator
+from simulators.twilio_rest import CREATE_CALL, LIST_CALLS, UPDATE_CALL
 from storage.engine import Database
 from telephony.rest import DialRequest, TwilioRest
 from tests.databases import database, database_url
@@ -57,7 +62,7 @@ class Desk:
     database: Database
     lines: Lines = field(default_factory=Lines)
 
-    def process(self, name: str, patience: Patience = QUICK, now: datetime | None = None) -> Dialler:
+    def process(self, name: str, *, now: datetime | None = None, room: Room | None = None) -> Dialler:
         outbound = {"name": "front-desk", "bot": "b", "numbers": [OURS], "outbound": {"enabled": True}}
         catalog = AgentCatalog([AgentConfig.model_validate(outbound)])
 
@@ -71,8 +76,8 @@ class Desk:
             agents,
             base_url=NOBODY,
             owner=name,
-            room=Room(),
-            patience=patience,
+            room=room or Room(),
+            patience=QUICK,
             now=lambda: now or datetime.now(UTC),
         )
 
@@ -233,6 +238,56 @@ async def test_without_room_or_a_right_account_nothing_is_dialled(desk: Desk) ->
     assert caught.value.code == 20003
     assert not desk.twilio.calls
     assert not desk.lines.kept
+
+
+async def test_every_parameter_is_one_that_the_sdk_sends_and_the_stand_in_refuses_any_other(desk: Desk) -> None:
+    process = desk.process("one")
+    outgoing, _ = await process.place(request(ring_secs=7))
+    desk.twilio.arm("created-late")
+    await process.place(request("+15551230178"))
+    await process.call_off(outgoing.call.call_id)
+    later = desk.process("later", now=datetime.now(UTC) + timedelta(minutes=5))
+    await later.sweep()
+    for asked in desk.twilio.requests:
+        is_call = asked.path.endswith("/Calls.json")
+        known = {("POST", True): CREATE_CALL, ("GET", True): LIST_CALLS, ("POST", False): UPDATE_CALL}
+        assert set(asked.parameters) <= known.get((asked.method, is_call), frozenset()), asked
+    assert {(asked.method, asked.path.endswith("/Calls.json")) for asked in desk.twilio.requests} == {
+        ("POST", True),
+        ("GET", True),
+        ("POST", False),
+        ("GET", False),
+    }
+    first = desk.twilio.requests[0].parameters
+    assert first["StatusCallbackEvent"] == ["initiated", "ringing", "answered", "completed"]
+    assert first["Url"] == [f"{NOBODY}/twilio/voice?call_id={outgoing.call.call_id}"]
+    assert (first["Timeout"], first["TimeLimit"], first["Method"]) == (["7"], ["2400"], ["POST"])
+    with pytest.raises(TypeError, match="idempotency_key"):
+        await desk.rest.place(replace(_as_somebody_else(), further={"idempotency_key": "x"}))
+    auth = httpx.BasicAuth(desk.twilio.account_sid, desk.twilio.auth_token)
+    async with httpx.AsyncClient(auth=auth, trust_env=False) as http:
+        sent = {**{name: values[0] for name, values in first.items()}, "IdempotencyKey": "x"}
+        answer = await http.post(f"{desk.twilio.base_url}{desk.twilio.requests[0].path}", data=sent)
+    assert (answer.status_code, "IdempotencyKey" in answer.json()["message"]) == (400, True)
+
+
+async def test_what_a_day_may_cost_is_counted_in_started_minutes(desk: Desk) -> None:
+    limit = Settings.model_validate({"max_spend_per_day_usd": 0.04})
+    prices = load_prices().prices
+    per_minute = prices.twilio_outgoing_call.usd + prices.twilio_media_stream.usd
+    room = await asyncio.to_thread(room_of, limit)
+    assert room == Room(20, int(0.04 / per_minute)) == Room(20, 2)
+    assert (await asyncio.to_thread(room_of, Settings.model_validate({}))).most_minutes is None
+    processes = [desk.process(name, room=room) for name in ("one", "two", "three")]
+    for process in processes[:2]:
+        await process.place(request())
+    with pytest.raises(OverLimit, match="TRUNKLINE_MAX_SPEND_PER_DAY_USD"):
+        await processes[2].place(request())
+    assert len(desk.twilio.calls) == 2
+    await asyncio.gather(*(call.hang_up() for call in desk.twilio.calls.values()))
+    tomorrow = desk.process("four", room=room, now=datetime.now(UTC) + timedelta(days=1))
+    await tomorrow.place(request())
+    assert len(desk.twilio.calls) == 3
 
 
 def _as_somebody_else() -> DialRequest:

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from typer.testing import CliRunner
 
+import cli
 from simulators.call_setup import AnswerPolicy
 from tests.calls.conftest import House
 from tests.calls.server_process import Server, Street, open_street
@@ -42,13 +44,14 @@ async def until(base_url: str, call_id: str, status: str, *, has_sid: bool = Fal
 async def test_somebody_is_called_and_hears_who_calls_though_he_speaks_first(make_house: Any) -> None:
     house: House = await make_house(agents=QUICK)
     url = house.server.base_url
-    answer = await place(url, variables={"business": "Green Gate"}, overrides={"max_call_secs": 60})
-    assert answer.status_code == 201, answer.text
-    call_id = answer.json()["call_id"]
+    wish = ["call", PERSON, "--agent", "front-desk", "--variable", "business=Green Gate"]
+    environment = {"TRUNKLINE_PORT": str(house.server.settings.port), "TRUNKLINE_HOST": "127.0.0.1"}
+    told = await asyncio.to_thread(CliRunner().invoke, cli.app, wish, env=environment)
+    assert told.exit_code == 0, told.output
+    call_id = told.output.split()[1]
     call = await house.twilio.next_placed()
-    assert answer.json()["call_sid"] == call.sid
     assert (call.setup.to, call.setup.from_) == (PERSON, "+15551230100")
-    assert (call.setup.ring_secs, call.setup.time_limit_secs) == (30, 60 + 1800)
+    assert (call.setup.ring_secs, call.setup.time_limit_secs) == (30, 600 + 1800)
     await call.connected()
     assert call.outcome is None
     await house.say(call, "hello")

@@ -122,6 +122,30 @@ def test_an_agent_that_does_not_exist_cannot_be_phoned(environment: dict[str, st
 
 
 @pytest.mark.calls
+def test_a_key_is_made_listed_and_revoked(environment: dict[str, str]) -> None:
+    made = invoke(environment, "keys", "create", "my tests", "--scope", "calls:read", "--days", "3")
+    key = made.stdout.splitlines()[0]
+    key_id = key.split("_")[1]
+    assert made.exit_code == 0, made.output
+    listed = invoke(environment, "keys", "list").stdout
+    assert ("my tests" in listed, key_id in listed, "good until" in listed) == (True, True, True)
+    assert key not in listed
+    assert invoke(environment, "keys", "revoke", key_id).exit_code == 0
+    assert "revoked" in invoke(environment, "keys", "list").stdout
+    assert invoke(environment, "keys", "revoke", "0" * 12).exit_code == 2
+    unknown = invoke(environment, "keys", "create", "x", "--scope", "calls:wirte")
+    assert (unknown.exit_code, "there are calls:read, calls:write" in unknown.output) == (2, True)
+
+
+def test_a_call_needs_somebody_to_call_and_a_server_to_place_it(environment: dict[str, str]) -> None:
+    nobody = invoke(environment, "call")
+    assert (nobody.exit_code, "say whom to call" in nobody.output) == (2, True)
+    bad = invoke(environment, "call", "+15551230177", "--agent", "front-desk", "--variable", "x")
+    assert (bad.exit_code, "name=value" in bad.output) == (2, True)
+    alone = invoke(environment, "call", "+15551230177", "--agent", "front-desk", TRUNKLINE_PORT="9")
+    assert (alone.exit_code, "The server cannot be reached." in alone.output) == (1, True)
+
+
 def test_run_without_keys_starts_a_stand_in_and_stops_it_again(environment: dict[str, str]) -> None:
     process = subprocess.Popen(
         [sys.executable, str(ROOT / "cli.py"), "run"],

@@ -1,5 +1,6 @@
 """What another process may ask of this one, and a slot that is asked for while others share the limit."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -51,11 +52,26 @@ async def test_a_call_that_is_placed_here_has_its_slot_and_its_model(line: Line)
     assert (live.count, line.models.forgotten, errands.refusal()) == (0, ["c1"], "")
 
 
+async def test_a_call_that_we_place_keeps_its_slot_for_as_long_as_it_rings_and_its_agents_changes(line: Line) -> None:
+    errands, live = Errands(line.server.services), line.server.services.live
+    live.collect_secs = 0.05
+    placed = replace(CALL, direction=Direction.OUTBOUND, overrides={"greeting": "Dear Zoë."}, is_disclosed=True)
+    assert call_in(order_for(placed)) == placed
+    assert await errands.reserve(order_for(placed, keep_secs=5.0)) == ""
+    ((_call, agent),) = line.models.expected
+    assert agent.greeting == "Dear Zoë."
+    await asyncio.sleep(0.1)
+    assert live.is_reserved("c1")
+    assert await errands.reserve(order_for(placed)) == "", "it was answered: its stream comes at once now"
+    await line.eventually(lambda: not live.is_reserved("c1"))
+    assert line.models.forgotten == ["c1"]
+
+
 async def test_a_call_here_is_asked_about_and_ended_from_elsewhere(line: Line) -> None:
     errands = Errands(line.server.services)
     given = await line.ring()
     nothing: Mapping[str, str] = {}
-    for name in ("next", "caller_left", "hang_up", "dance"):
+    for name in ("next", "caller_left", "end_call", "hang_up", "dance"):
         assert await errands.run_errand(name, "c9", "CA9", nothing) is None
     async with line.open_stream() as stream:
         await stream.send(start_message(given))
@@ -69,6 +85,8 @@ async def test_a_call_here_is_asked_about_and_ended_from_elsewhere(line: Line) -
         slot.on_end(lambda reason: told.append(reason.value))
         assert await errands.run_errand("caller_left", given["call_id"], "", nothing) == {}
         assert told == ["caller_hung_up"]
+        assert await errands.run_errand("end_call", given["call_id"], "", nothing) == {}
+        assert told == ["caller_hung_up"] * 2, "the first reason stands"
         line.calls.is_told_to_end.set()
     over = await errands.run_errand("next", "", CALL_SID, {"stream_sid": STREAM_SID})
     assert over is not None
