@@ -265,5 +265,5 @@ async def test_an_agent_edited_while_the_server_runs_is_heard_on_the_next_call(h
     broken = good.replace("max_call_secs: 600", "max_call_secs: 3")
     assert broken != good
     assert await greeting_after(broken) == "Hello! How can I help?"
-    [complaint] = [record for record in log_messages if "agent file cannot be used" in record]
+    [complaint] = [record for record in log_messages if "file in the folder of agents cannot be used" in record]
     assert "front-desk.yaml: limits.max_call_secs: must be >= 10 (got 3)" in complaint
