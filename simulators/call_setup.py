@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from simulators.answering_machine import MachineVoice
 from simulators.conference import ConferenceRooms
 from simulators.media_socket import Keep
 from simulators.twilio_webhook import CallError, WebhookClient
@@ -19,7 +20,9 @@ ENDED_STATUSES = frozenset({"completed", "busy", "failed", "no-answer", "cancele
 class AnswerPolicy:
     """What happens when the server places a call.
 
-    `answered_by` is told to a server that asked for machine detection: human, machine_start, machine_end_beep, ...
+    `machine` takes the call in a person's place, and is told of as Twilio would; without one `answered_by` is told,
+    `detection_ms` after the answer, to a server that asked for machine detection: human, machine_start, ...
+    Who took the call is told `told_times` times.
     `replies` are what the person does at one `<Gather>` after the other, each `reply_after_ms` after it began: presses
     keys ("1"), says words ("yes", recognized with `confidence`), or nothing (""); after the last one, nothing.
     """
@@ -28,6 +31,8 @@ class AnswerPolicy:
     after_ms: int = 50
     answered_by: str = "human"
     detection_ms: int = 100
+    machine: MachineVoice | None = None
+    told_times: int = 1
     replies: tuple[str, ...] = ()
     reply_after_ms: int = 100
     confidence: float = 0.9
@@ -43,6 +48,15 @@ class DialOutcome:
     status: Literal["completed", "answered", "busy", "no-answer", "failed", "canceled"] = "completed"
     ring_ms: int = 50
     talk_ms: int = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """How Twilio is to tell a machine from a person; the defaults are its own."""
+
+    timeout_secs: float = 30
+    speech_threshold_ms: int = 2400
+    speech_end_threshold_ms: int = 1200
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +77,7 @@ class CallSetup:
     time_limit_secs: float = 14400
     ring_secs: float = 60
     machine_detection: str = ""
+    detection: Detection = field(default_factory=Detection)
     async_amd: bool = False
     async_amd_callback: str = ""
     policy: AnswerPolicy = field(default_factory=AnswerPolicy)

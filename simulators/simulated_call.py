@@ -11,6 +11,7 @@ from typing import Literal
 from websockets.exceptions import InvalidHandshake
 
 from simulators import twiml_player
+from simulators.answering_machine import AnsweringMachine, detect
 from simulators.call_setup import ENDED_STATUSES, CallOutcome, CallSetup, EndedBy, Network
 from simulators.caller import Caller, CallOver, Clip, StreamEnd
 from simulators.conference import JoinConference
@@ -72,6 +73,8 @@ class SimulatedCall:
         self.setup = setup
         self.status = "queued" if setup.direction == "outbound-api" else "ringing"
         self.answered_by: str | None = None
+        self.machine = AnsweringMachine(setup.policy.machine) if setup.policy.machine else None
+        """Who took the call in a person's place."""
         self.created_at = datetime.now(UTC)
         self.answered_at: datetime | None = None
         self.ended_at: datetime | None = None
@@ -312,11 +315,10 @@ class SimulatedCall:
         return over
 
     async def _detect_machine(self) -> None:
-        policy = self.setup.policy
-        await asyncio.sleep(policy.detection_ms / 1000)
-        self.answered_by = policy.answered_by
-        found = {"AnsweredBy": policy.answered_by, "MachineDetectionDuration": str(policy.detection_ms)}
-        if self.setup.async_amd_callback:
+        self.answered_by = await detect(self.setup, self.machine)
+        took_ms = self._now_ms() - (self._answered_ms or 0)
+        found = {"AnsweredBy": self.answered_by, "MachineDetectionDuration": str(took_ms)}
+        for _ in range(self.setup.policy.told_times if self.setup.async_amd_callback else 0):
             place = self._book.find(self.setup.async_amd_callback)
             self.callback_log.append(await self._network.webhooks.request(place, self._form(found)))
 
@@ -409,6 +411,8 @@ class SimulatedCall:
                 caller = Caller(socket, noise=self._noise)
                 self.callers.append(caller)
                 self._has_caller.set()
+                if self.machine is not None and not self.machine.greeted.is_set():
+                    stack.callback(asyncio.create_task(self._play_machine(caller), name="machine").cancel)
                 await self._tell_stream(verb, stream_sid, "stream-started")
                 if await caller.run() is StreamEnd.MALFORMED_MESSAGE:
                     error = CallError(31924, caller.protocol_error or "", place.public_url)
@@ -419,6 +423,12 @@ class SimulatedCall:
             result |= {"StreamError": error.message, "StreamErrorCode": str(error.code)}
         await self._tell_stream(verb, stream_sid, "stream-error" if error else "stream-stopped")
         return result
+
+    async def _play_machine(self, caller: Caller) -> None:
+        if self.machine is not None:
+            with suppress(CallOver):
+                await self.machine.run(caller)
+                self._controls.put_nowait(_Over("completed", "caller"))
 
     async def dial(self, verb: Dial) -> dict[str, str]:
         """Ring the telephones named, each with the outcome it was given."""

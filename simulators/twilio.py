@@ -17,7 +17,7 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
-from simulators.call_setup import AnswerPolicy, CallSetup, DialOutcome, Network
+from simulators.call_setup import AnswerPolicy, CallSetup, Detection, DialOutcome, Network
 from simulators.conference import ConferenceRooms
 from simulators.faults import Armoury, strike_now
 from simulators.loopback import LoopbackServer
@@ -265,6 +265,11 @@ class TwilioSimulator:
             time_limit_secs=float(first("TimeLimit", "14400")),
             ring_secs=float(first("Timeout", "60")),
             machine_detection=first("MachineDetection"),
+            detection=Detection(
+                float(first("MachineDetectionTimeout", "30")),
+                int(first("MachineDetectionSpeechThreshold", "2400")),
+                int(first("MachineDetectionSpeechEndThreshold", "1200")),
+            ),
             async_amd=first("AsyncAmd").lower() == "true",
             async_amd_callback=first("AsyncAmdStatusCallback"),
             dial_outcome=self.dial_outcome,

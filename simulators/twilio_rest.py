@@ -27,6 +27,7 @@ from twilio.rest.api.v2010.account.incoming_phone_number import (  # pyright: ig
 )
 from twilio.rest.api.v2010.account.message import MessageList  # pyright: ignore[reportMissingTypeStubs]
 
+from simulators.answering_machine import detection_problem
 from simulators.faults import Armoury
 from simulators.media_socket import new_sid
 from simulators.rest_faults import faulty_answer, rest_error, withheld_answer
@@ -295,6 +296,10 @@ class _Api:
             _require_url(_first(parameters, "Url"), 21205, "Url")
         if _first(parameters, "StatusCallback"):
             _require_url(_first(parameters, "StatusCallback"), 21609, "StatusCallback")
+        if problem := detection_problem(_flatten(parameters)):
+            raise RestError(400, 20001, problem)
+        if _first(parameters, "AsyncAmd").lower() == "true" and not _first(parameters, "AsyncAmdStatusCallback"):
+            raise RestError(400, 21262, "Asynchronous AMD needs AsyncAmdStatusCallback")
         call = await self._account.place_call(parameters)
         trouble = await withheld_answer(self._account.faults, request)
         return trouble or JSONResponse(describe_call(call, self._account.sid), status_code=201)

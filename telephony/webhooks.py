@@ -88,12 +88,12 @@ def parse_incoming_call(form: Form) -> IncomingCall:
     to = _field(form, "To")
     if to is None:
         raise BadForm("To is missing")
-    return IncomingCall(_call_sid(form), _number(to) or to.strip(), _number(_field(form, "From")))
+    return IncomingCall(read_call_sid(form), _number(to) or to.strip(), _number(_field(form, "From")))
 
 
 def parse_stream_over(form: Form) -> StreamOver:
     """Read the request for the next TwiML. Raises `BadForm` without CallSid."""
-    return StreamOver(_call_sid(form), _dial_report(form), _field(form, "StreamSid"))
+    return StreamOver(read_call_sid(form), _dial_report(form), _field(form, "StreamSid"))
 
 
 def parse_answered_leg(form: Form) -> str:
@@ -122,10 +122,11 @@ def parse_status_report(form: Form) -> StatusReport:
         raise BadForm("CallStatus is missing")
     duration = _field(form, "CallDuration") or ""
     secs = int(duration) if duration.isascii() and duration.isdigit() and len(duration) < 8 else None
-    return StatusReport(_call_sid(form), status, status in _FINAL_STATUSES, secs)
+    return StatusReport(read_call_sid(form), status, status in _FINAL_STATUSES, secs)
 
 
-def _call_sid(form: Form) -> str:
+def read_call_sid(form: Form) -> str:
+    """Read Twilio's id of the call that a webhook is about. Raises `BadForm`."""
     call_sid = _field(form, "CallSid")
     if call_sid is None:
         raise BadForm("CallSid is missing")
