@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import Self
 
 from fastapi import FastAPI
@@ -17,6 +18,7 @@ from api.secret_key import BadSecretKey, load_or_create
 from api.talks import open_talks
 from api.web_server import WebServer
 from bots import BotErrors, load_bots
+from calling.callbacks import CallsBack
 from config.agent_file import Checks
 from config.agents_folder import watch_agents
 from config.errors import AgentErrors
@@ -24,6 +26,7 @@ from config.guest_environment import guest_environment
 from config.settings import Settings, lend_environment
 from pipelines import GuestBot
 from pipelines.answering import Answering
+from pipelines.callbacks import CannotCallBack
 from pipelines.gemini_client import client_for
 from pipelines.guest import settings_of_bots
 from pipelines.live import LiveCalls
@@ -72,15 +75,15 @@ async def open_services(settings: Settings, colleagues: Colleagues) -> AsyncGene
         await enter(toolbox.opened(lambda: agents.catalog.agents))
         ringing = Ringing(gemini, bots, sentences, toolbox)
         closing.push_async_callback(ringing.close)
-        folder = archive.recordings_dir
-        shared = CallServices(gemini, ringing, sentences, folder, toolbox, lambda name: Records(db, name), agents)
+        calls_back, folder = CallsBack(CannotCallBack), archive.recordings_dir
+        shared = CallServices(gemini, ringing, sentences, folder, toolbox, partial(Records, db), agents, calls_back)
         answering = Answering(bots, live, log, shared)
         name = archive.instance.name
         talks = await enter(open_talks(settings, answering, store, owner=name, colleagues=colleagues))
         rescue = await enter(open_rescue(settings, store, log, agents))
-        await enter(archive.workflows.carrying_out())
-        await enter(archive.sweeper.sweeping(rescue.watch_rows))
-        dialler = await enter(open_dialler(settings, db, agents, OutgoingLines(live, answering, colleagues, name)))
+        lines = OutgoingLines(live, answering, colleagues, name)
+        dialler = await enter(open_dialler(settings, db, agents, lines, archive.workflows, calls_back))
+        await enter(archive.at_work(rescue.watch_rows))
         records, calls = (db, agents, store, log), (live, answering, answering.run_stream)
         rest = (talks, name, rescue, archive.sweeper, dialler, KeyStore(db), sentences, colleagues)
         yield Services(settings, *records, *calls, secret, *rest)

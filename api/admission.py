@@ -59,6 +59,7 @@ def call_of(row: CallRow) -> Call:
         variables=dict(row.variables),
         started_at=row.created_at,
         overrides=dict(row.overrides or {}),
+        answered_by=row.answered_by,
     )
 
 

@@ -128,6 +128,7 @@ def describe(row: CallRow, order: OutgoingRow | None = None) -> dict[str, Any]:
         "ended_at": _moment(row.ended_at),
         "end_reason": row.end_reason,
         "transfers": list(row.transfer_attempts or []),
+        "answered_by": row.answered_by,
     }
     if order is not None:
         shown |= {

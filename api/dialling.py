@@ -8,12 +8,15 @@ from contextlib import asynccontextmanager
 from loguru import logger
 
 from api.lines import OutgoingLines
+from calling.callbacks import CallsBack
 from calling.dialler import Dialler
+from calling.schedule import CallTimers
 from config.agents_folder import AgentCatalog, AgentWatch
 from config.prices import load_prices
 from config.settings import Settings
 from config.twilio_credentials import twilio_credentials
 from storage.engine import Database
+from storage.workflows import Workflows
 from telephony.rest import open_rest
 from transcripts.outgoing import OutgoingStore, Room
 
@@ -22,9 +25,17 @@ _REQUEST_SECS = 10.0
 
 @asynccontextmanager
 async def open_dialler(
-    settings: Settings, db: Database, agents: AgentWatch, lines: OutgoingLines
+    settings: Settings,
+    db: Database,
+    agents: AgentWatch,
+    lines: OutgoingLines,
+    workflows: Workflows,
+    calls_back: CallsBack,
 ) -> AsyncGenerator[Dialler]:
-    """Yield what places calls. Without credentials of Twilio's none can be placed, and it says so."""
+    """Yield what places calls. Without credentials of Twilio's none can be placed, and it says so.
+
+    `workflows`, not yet started, keeps the times of scheduled calls; `calls_back` is given the dialler.
+    """
 
     async def current_agents() -> AgentCatalog:
         await asyncio.to_thread(agents.refresh)
@@ -41,6 +52,7 @@ async def open_dialler(
             owner=lines.instance,
             room=room,
         )
+        dialler.timers, calls_back.dialler = CallTimers(workflows, dialler), dialler
         sweeping = asyncio.create_task(dialler.run(), name="sweep of placed calls")
         sweeping.add_done_callback(_tell_of_the_end)
         try:

@@ -15,6 +15,7 @@ from config.overrides import with_overrides
 from storage.errors import DatabaseAway
 from switchboard.messages import Order
 from telephony.away_step import DialReport
+from telephony.machine_detection import AnsweredBy
 from telephony.webhooks import StreamOver
 from transcripts.call import EndReason
 
@@ -81,6 +82,11 @@ class Errands:
                 if (live := services.live.get(call_id)) is None:
                     return None
                 live.end(EndReason.ENDED_BY_API)
+                return {}
+            case "answered_by":
+                if (live := services.live.get(call_id)) is None:
+                    return None
+                live.tell(AnsweredBy(details["answered_by"]))
                 return {}
             case "hang_up":
                 if (talk := services.talks.get(call_id)) is None:

@@ -1,9 +1,12 @@
 """What Twilio is asked with to place one call: everything that rides on `calls.create`."""
 
 import math
+from collections.abc import Mapping
 from urllib.parse import urlencode
 
 from config.agent import AgentConfig
+from config.machine import Machine
+from telephony.machine_detection import detection_parameters
 from telephony.rest import DialRequest
 from transcripts.outgoing import Outgoing
 
@@ -27,4 +30,21 @@ def dial_request(outgoing: Outgoing, agent: AgentConfig, base_url: str) -> DialR
         status_url=f"{base_url}/twilio/status?{call_id}",
         ring_secs=outgoing.order.ring_secs,
         time_limit_secs=time_limit_secs,
+        further=_detection(agent.outbound.machine, f"{base_url}/twilio/amd?{call_id}"),
+    )
+
+
+def _detection(machine: Machine | None, callback_url: str) -> Mapping[str, str | int]:
+    """Twilio charges for every call that it listens to: only where the agent wants to know."""
+    if machine is None:
+        return {}
+    detection = machine.detection
+    return detection_parameters(
+        # A message waits for the end of the greeting, of which Twilio knows most; for anything else sooner is better.
+        waits_for_end=machine.do == "leave_message",
+        callback_url=callback_url,
+        timeout_secs=detection.timeout_secs,
+        speech_threshold_ms=detection.speech_threshold_ms,
+        speech_end_threshold_ms=detection.speech_end_threshold_ms,
+        silence_timeout_ms=detection.silence_timeout_ms,
     )

@@ -21,6 +21,7 @@ from calling.errors import (
 from calling.placing import Lines, Patience, Placing, lacking
 from calling.progress import MOVES
 from calling.request import CallRequest
+from calling.schedule import Timers, check_time
 from config.agent import AgentConfig
 from config.agents_folder import AgentCatalog
 from config.overrides import with_overrides
@@ -34,6 +35,7 @@ from transcripts.outgoing import NoRoom, Order, OtherRequest, Outgoing, Outgoing
 _ANSWER_SECS = 20.0
 """How long somebody who asks for a call waits to hear whether Twilio took it."""
 _CLOSING_SECS = 3.0
+_TIMERS_LATEST_SECS = 15.0
 _AWAY_SECS = 2.0
 # Errors of the account, not of the call that was asked for.
 _ACCOUNT_CODES = range(10_000, 21_000)
@@ -75,8 +77,8 @@ class Dialler:
             store, rest, lines, agents, base_url=base_url, owner=owner, room=room, patience=self._patience, now=now
         )
         self._placing: dict[str, asyncio.Task[None]] = {}
-        self.on_scheduled: Callable[[str, datetime], Awaitable[None]] | None = None
-        """Is told of each call that is to be placed later, by its id and when; without it the sweep places those."""
+        self.timers: Timers | None = None
+        """Have calls placed at their time; without them the sweep does."""
 
     # ---- what is asked for ----
 
@@ -111,8 +113,8 @@ class Dialler:
         if is_new:
             logger.bind(call_id=call_id, agent=agent.name, is_scheduled=order.due_at is not None).info("call asked for")
         if order.due_at is not None:
-            if is_new and self.on_scheduled is not None:
-                await self.on_scheduled(call_id, order.due_at)
+            if is_new and self.timers is not None:
+                await self.timers.set(call_id, order.due_at, self._now())
             return outgoing, is_new
         if is_new:
             task = self._begin(call_id)
@@ -142,6 +144,8 @@ class Dialler:
         await self._store.end_unplaced(call_id, reason)
         self._lines.give_up(call_id)
         outgoing = await self._get(call_id)
+        if outgoing.order.due_at is not None and self.timers is not None:
+            await self.timers.cancel(call_id)
         if outgoing.call.status == CallStatus.ENDED and outgoing.call.call_sid is not None:
             await self.hang_up(outgoing.call.call_sid, call_id)
 
@@ -184,7 +188,9 @@ class Dialler:
         """Go on with the calls of processes that are gone, place what is due, and ask about calls that went silent."""
         if self._rest is None:
             return
-        for call_id in await self._store.list_orphans(self._now()):
+        # Timers have their moment first.
+        due_at = self._now() - timedelta(seconds=0.0 if self.timers is None else _TIMERS_LATEST_SECS)
+        for call_id in await self._store.list_orphans(due_at):
             if call_id not in self._placing and await self._store.adopt(call_id, self._owner):
                 self._begin(call_id)
         for row in await self._store.list_silent(self._now() - timedelta(seconds=self._patience.silent_secs)):
@@ -221,6 +227,8 @@ class Dialler:
         agent = catalog.by_name(request.agent)
         if agent is None:
             raise NoSuchAgent
+        if request.at is not None:
+            check_time(request.at, self._now())
         overrides = request.overrides.as_json()
         agent = with_overrides(agent, overrides)
         wish = rules.Wish(request.to, request.from_number, request.variables, request.at or self._now())

@@ -123,7 +123,7 @@ class Placing:
         due_at = outgoing.order.due_at or call.created_at
         if (self._now() - due_at).total_seconds() > _STALE_SECS:
             problem = "No server was there to place it when it was to be placed."
-            await self.give_up(call.call_id, EndReason.FAILED_TO_DIAL, problem)
+            await self.give_up(call.call_id, EndReason.MISSED, problem)
             return False
         return True
 

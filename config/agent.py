@@ -221,6 +221,8 @@ class AgentConfig(BaseModel):
             yield ("disclosure",), self.disclosure
         for name, what in self.handoff.to.items():
             yield ("handoff", "to", name), what
+        if self.outbound.machine is not None and self.outbound.machine.message:
+            yield ("outbound", "machine", "message"), self.outbound.machine.message
         for position, rung in enumerate(self.on_failure):
             if isinstance(rung, SayRung) and rung.say is not None:
                 yield ("on_failure", position, "say"), rung.say

@@ -11,6 +11,7 @@ from pydantic_core import ErrorDetails
 from config.agent import AGENT_NAME, AgentConfig
 from config.ambient_sound import find_sound, sound_fault
 from config.errors import AgentProblem, Fault
+from config.machine import FOLDER
 from config.on_failure import RUNGS
 from config.pipeline import STAGES, PipelineDefinition, Stage
 from config.wording import describe, suggest
@@ -80,7 +81,8 @@ def _parse(path: Path, content: bytes, checks: Checks) -> tuple[AgentConfig | No
     if "name" in fields:
         return None, [Fault(("name",), "is taken from the file's name", "remove this line")]
     try:
-        agent = AgentConfig.model_validate({**find_sound(fields, path.parent), "name": name})
+        found = {**find_sound(fields, path.parent), "name": name}
+        agent = AgentConfig.model_validate(found, context={FOLDER: path.parent})
     except ValidationError as error:
         return None, [fault_of(AgentConfig, line) for line in error.errors()]
     tool_faults = checks.check_tools(agent) if checks.check_tools else ()
@@ -97,6 +99,9 @@ def _bot_faults(agent: AgentConfig, checks: Checks) -> list[Fault]:
     if model is GuestSettings and agent.recording.asks:
         what = f"is ask, and the bot {agent.bot!r} runs its own pipeline, in which nobody asks"
         return [Fault(("recording", "consent"), what, "let the bot ask, and set recording.enabled to false")]
+    if model is GuestSettings and agent.outbound.machine is not None:
+        what = f"is for our own pipelines, and the bot {agent.bot!r} runs its own"
+        return [Fault(("outbound", "machine"), what, "remove it, and let the bot deal with machines")]
     if model is None or model is GuestSettings:
         if agent.settings:
             return [Fault(("settings",), f"the bot {agent.bot!r} takes no settings", "remove this section")]

@@ -1,5 +1,6 @@
 """Opening hours of a place on earth: which moments are within them. Pure: the moment is an argument."""
 
+import functools
 import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, time, timedelta
@@ -74,9 +75,18 @@ def _date(text: str) -> str:
     return text
 
 
+@functools.cache
+def load_zone(name: str) -> ZoneInfo:
+    """Return a zone by its name. Reads its file the first time, which is when a configuration is checked.
+
+    Raises what `ZoneInfo` does for a name that is none.
+    """
+    return ZoneInfo(name)
+
+
 def _zone(name: str) -> str:
     try:
-        ZoneInfo(name)
+        load_zone(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
         cure = suggest(name, available_timezones(), "names are those of the tz database, such as")
         is_near = cure.startswith("did you mean")
@@ -86,6 +96,8 @@ def _zone(name: str) -> str:
     return name
 
 
+Zone = Annotated[str, AfterValidator(_zone)]
+"""A time zone by its name."""
 Hours = Annotated[
     tuple[Annotated[Span, BeforeValidator(_span, json_schema_input_type=str)], ...], BeforeValidator(_listed)
 ]
@@ -100,7 +112,7 @@ class OpeningHours(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    zone: Annotated[str, AfterValidator(_zone)] = Field(description="Time zone by its name, such as Europe/Berlin.")
+    zone: Zone = Field(description="Time zone by its name, such as Europe/Berlin.")
     open: dict[Weekdays, Hours] = Field(description="Ranges of hours by weekdays; a day that is missing is closed.")
     holidays: tuple[Day, ...] = Field(default=(), description="Days that are closed: 2026-12-25, or 12-25 every year.")
     special: dict[Day, Hours] = Field(default={}, description="Days with hours of their own.")
@@ -111,7 +123,7 @@ class OpeningHours(BaseModel):
         On the days when clocks change a range lasts as long as it says: it begins at the first moment that its clock
         time names, and a clock time that is skipped counts from before the change.
         """
-        zone = ZoneInfo(self.zone)
+        zone = load_zone(self.zone)
         today = now.astimezone(zone).date()
         return any(
             _moment(day, begin, zone) <= now < _moment(day, end if end > begin else end + _DAY_MINUTES, zone)

@@ -6,6 +6,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from config.machine import Machine
+from config.opening_hours import Zone
 from config.telephone_number import PhoneNumber
 from config.wording import problem, shown
 
@@ -60,6 +62,13 @@ class Outbound(BaseModel):
     block: tuple[NumberPrefix, ...] = Field(default=(), description="Numbers that begin so are never called.")
     allow_premium: bool = Field(
         default=False, description="Let it call premium-rate, shared-cost and satellite numbers too."
+    )
+
+    zone: Zone = Field(
+        default="UTC", description="The time zone in which the agent arranges calls back, such as Europe/Berlin."
+    )
+    machine: Machine | None = Field(
+        default=None, description="What to do with an answering machine; null: nobody looks for one."
     )
 
     @property

@@ -1,6 +1,7 @@
 """The bot author's whole vocabulary: `from pipelines import Bot, end_call, resources`."""
 
 from pipelines.attention_tools import speak_language_for, wait_longer
+from pipelines.callbacks import schedule_callback
 from pipelines.guest import AnyBot, GuestBot
 from pipelines.recording_tools import pause_recording, resume_recording, stop_recording
 from pipelines.tools import Bot, CallResources, end_call, resources
@@ -17,6 +18,7 @@ __all__ = [
     "resume_recording",
     "stop_recording",
     "resources",
+    "schedule_callback",
     "speak_language_for",
     "wait_longer",
 ]

@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import dataclass, field
 
 from pipecat.frames.frames import (
+    AggregatedTextFrame,
     DataFrame,
     Frame,
     InterruptionFrame,
@@ -22,6 +23,7 @@ from pipelines.scribe import Scribe
 from pipelines.sentences import SentenceKind, Sentences, Spoken
 from transcripts.call import Call
 
+_OF_THE_MODEL = (TTSAudioRawFrame, AggregatedTextFrame, TTSStartedFrame, TTSStoppedFrame, InterruptionFrame)
 _CHUNK_SECS = 0.1
 _POLL_SECS = 0.05
 _SPARE_SECS = 3.0
@@ -55,6 +57,30 @@ class Announcer(FrameProcessor):
         self._voice = asyncio.Lock()
         self.is_before_conversation = False
         """Whether the model's conversation has yet to begin: what is said now is no part of it."""
+        self._is_alone = False
+        self._has_dropped = False
+        self._skips_half = False
+
+    async def hold_back(self) -> None:
+        """From now on nothing of the model is let through, nor any interruption; what is announced is."""
+        if not self._is_alone:
+            self._is_alone, self._has_dropped = True, False
+            if self._is_model_speaking:
+                self._is_model_speaking = False
+                self._skips_half = True
+                await self.push_frame(TTSStoppedFrame())
+
+    async def let_on(self) -> bool:
+        """Let the model be heard again, from its next utterance on; returns whether any of it was held back."""
+        self._is_alone = False
+        return self._has_dropped
+
+    async def break_off(self) -> None:
+        """Stop at once what is being said, and hold the model back."""
+        await self.hold_back()
+        await self.broadcast_interruption()
+        self._wanted_count = self._scribe.announced_count + self._unspoken
+        self._due_ms = 0.0
 
     def speak_as(self, agent: AgentConfig) -> None:
         """The agent has switched its language."""
@@ -115,6 +141,8 @@ class Announcer(FrameProcessor):
         if isinstance(frame, AnnouncementFrame):
             await self._speak(frame.spoken)
             return
+        if (self._is_alone or self._skips_half) and self._is_held(frame, direction):
+            return
         await self.push_frame(frame, direction)
         if isinstance(frame, StartFrame):
             self._has_started = True
@@ -129,6 +157,17 @@ class Announcer(FrameProcessor):
             self._is_model_speaking = True
         elif isinstance(frame, TTSStoppedFrame):
             self._is_model_speaking = False
+
+    def _is_held(self, frame: Frame, direction: FrameDirection) -> bool:
+        if direction is not FrameDirection.DOWNSTREAM or not isinstance(frame, _OF_THE_MODEL):
+            return False
+        if self._is_alone:
+            self._has_dropped = self._has_dropped or isinstance(frame, TTSAudioRawFrame)
+            self._skips_half = not isinstance(frame, TTSStoppedFrame | InterruptionFrame)
+            return True
+        # Let on in the middle of an utterance: its second half alone would be nonsense.
+        self._skips_half = not isinstance(frame, TTSStartedFrame | InterruptionFrame)
+        return self._skips_half
 
     async def _queue(self, spoken: Spoken) -> None:
         """A model may be known to be lost before the pipeline has begun."""

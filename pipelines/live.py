@@ -9,6 +9,7 @@ from config.agent import AgentConfig
 from pipelines.away import Away, TellTwilio
 from switchboard.refusal import Refusal
 from telemetry import metrics
+from telephony.machine_detection import AnsweredBy
 from transcripts.call import EndReason
 
 COLLECT_SECS = 15.0
@@ -31,6 +32,8 @@ class LiveCall:
     tell_twilio: TellTwilio | None = None
     _asked: EndReason | None = None
     _runner: Callable[[EndReason], None] | None = None
+    _answered_by: list[AnsweredBy] = field(default_factory=list[AnsweredBy])
+    _listener: Callable[[AnsweredBy], None] | None = None
 
     def end(self, reason: EndReason) -> None:
         """Ask the call to end. Asked before anybody runs it, it ends as soon as somebody does."""
@@ -43,6 +46,18 @@ class LiveCall:
         self._runner = runner
         if self._asked is not None:
             runner(self._asked)
+
+    def tell(self, answered_by: AnsweredBy) -> None:
+        """Tell who took the call. Told before anybody runs it, it is told again to whoever does."""
+        self._answered_by.append(answered_by)
+        if self._listener is not None:
+            self._listener(answered_by)
+
+    def on_answered(self, listener: Callable[[AnsweredBy], None]) -> None:
+        """Be told who took the call, at once if that is known."""
+        self._listener = listener
+        for answered_by in self._answered_by:
+            listener(answered_by)
 
 
 @dataclass

@@ -11,9 +11,11 @@ from loguru import logger
 from config.agent import AgentConfig
 from config.agents_folder import AgentWatch
 from config.pipeline import PipelineDefinition
+from pipelines.answering_machine import machine_of, watching
 from pipelines.attention import Attention
 from pipelines.away import Away
 from pipelines.call_recording import CallRecording
+from pipelines.callbacks import Callbacks
 from pipelines.conductor import Conductor
 from pipelines.consent import ConsentQuestion, ConsentRecords
 from pipelines.disclosure import discloses, open_when_heard
@@ -53,6 +55,7 @@ class CallServices:
         recordings_dir: Where recordings go.
         toolbox: What their models may use.
         agents: Those that a call may be handed over to.
+        callbacks: Who arranges calls back.
         records_of: Gives an agent, by its name, its bot's own rows.
         agent_by_number: Which agent answers a number, now.
     """
@@ -64,6 +67,7 @@ class CallServices:
     toolbox: Toolbox
     records_of: Callable[[str], Records]
     agents: AgentWatch | None = None
+    callbacks: Callbacks | None = None
 
 
 async def run_call(
@@ -150,6 +154,9 @@ class _CallRun:
         self._failed_away: ModelFailure | None = None
         self._resting: asyncio.Task[None] | None = None
         live.on_end(self._asked_to_end)
+        self._machine = machine_of(call, agent, self._scribe, services.sentences, lambda: self._assembly, self._leave)
+        if self._machine is not None:
+            live.on_answered(self._machine.told)
 
     async def run(self) -> EndReason:
         """Run it; returns why it ended."""
@@ -159,7 +166,8 @@ class _CallRun:
             scribe.event("agent.announced", at_ms=0, kind=SentenceKind.CONSENT.value, by="twilio")
         try:
             self._tell_missing_tools()
-            await self._run_pipelines()
+            async with watching(self._machine):
+                await self._run_pipelines()
         except CannotBuildPipeline as error:
             logger.error("agent {}: {}", self._agent.name, error)
             self._leave(EndReason.FAILED, failure_step(self._agent, self._call.variables))
@@ -235,6 +243,7 @@ class _CallRun:
         desk.handing_over, desk.recording = self._handoffs, self._recording
         desk.attending, self._attention.desk = self._attention, desk
         desk.transfers, desk.keys = self._transfers, self._keys
+        desk.callbacks = self._services.callbacks if agent.outbound.enabled else None
         return desk
 
     def _attention_of(self, agent: AgentConfig) -> Attention:
@@ -328,7 +337,8 @@ class _CallRun:
     def _is_held(self) -> bool:
         is_asked = self._consent is not None and self._consent.is_asking and not self._is_nobody_to_ask()
         is_climbing = self._ladder is not None and self._ladder.is_climbing
-        return is_asked or is_climbing or self._transfers.is_taking_message
+        has_machine = self._machine is not None and self._machine.has_machine
+        return has_machine or is_asked or is_climbing or self._transfers.is_taking_message
 
     def _model_failed(self, failure: ModelFailure) -> None:
         if self._voice.line.is_away:
@@ -336,6 +346,8 @@ class _CallRun:
             return
         if self._conductor.is_saying_goodbye or self._conductor.reason is not None or self._ladder is None:
             return  # the call is ending in any case
+        if self._machine is not None and self._machine.has_machine:
+            return  # nobody talks with the model any more
         self._ladder.begin(failure)
 
     def _recovered(self) -> None:

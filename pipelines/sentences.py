@@ -78,6 +78,21 @@ class Sentences:
             return Spoken(text, pcm, RATE_HZ)
         return None if kind is None else self._shipped.get((primary_language(agent.language), kind))
 
+    async def read_now(self, agent: AgentConfig, text: str, client: Client | None) -> Spoken | None:
+        """As `find_text` without a clip, and read aloud now when it is not held; None when that fails.
+
+        `client` reads it. It takes seconds. What is read so is not kept: its words may be about one person.
+        """
+        reading = _reading(agent, text)
+        if (held := self.find_text(agent, text, None)) is not None or reading is None or client is None:
+            return held
+        try:
+            pcm = await read_aloud(client, reading.model, reading.voice, reading.language, reading.text)
+        except CannotRead as error:
+            self._tell("a sentence cannot be read aloud; Twilio's voice stands in", reading, str(error))
+            return None
+        return Spoken(text, pcm, RATE_HZ)
+
     async def load(self, agents: Iterable[AgentConfig]) -> None:
         """Hold what the cache has of these agents' sentences; nothing is made."""
         await self._want(agents)
@@ -238,6 +253,9 @@ def _texts(agent: AgentConfig, kind: SentenceKind) -> Iterator[str]:
     may_occur[SentenceKind.MESSAGE_THANKS] = may_occur[SentenceKind.TAKE_MESSAGE]
     if may_occur.get(kind, True):
         yield wording(agent, kind)
+    machine = agent.outbound.machine
+    if kind is SentenceKind.APOLOGY and machine is not None and machine.message:
+        yield machine.message
     if kind is SentenceKind.APOLOGY:
         yield from (rung.say for rung in agent.on_failure if isinstance(rung, SayRung) and rung.say)
     if kind is SentenceKind.TOOL_FILLER:

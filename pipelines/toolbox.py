@@ -96,6 +96,8 @@ class Toolbox:
                 continue
             if tool.name == "transfer_call" and tool.name not in own and not agent.transfers:
                 yield Fault(place, "transfer_call has nowhere to go", "add transfers: with a destination")
+            if tool.name == "schedule_callback" and not agent.outbound.enabled:
+                yield Fault(place, "the agent may not place calls", "write outbound: {enabled: true}, or remove it")
             yield from (Fault(place, *fault) for fault in _name_faults(tool, agent.bot, own))
             for path, name in secrets_of(tool):
                 if name not in self._secrets:

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pipecat.adapters.llm.schemas.function_schema import FunctionSchema
 from pipecat.services.llm_service import FunctionCallParams
@@ -15,6 +15,9 @@ from pipelines.keys import Keys
 from pipelines.scribe import Scribe
 from transcripts.call import Call, EndReason
 from transcripts.records import Records
+
+if TYPE_CHECKING:
+    from pipelines.callbacks import Callbacks
 
 Tool = Callable[..., Awaitable[None]]
 """`async def tool(params: FunctionCallParams, day: str) -> None`: name, docstring and arguments are what the model
@@ -78,6 +81,7 @@ class CallResources:
         state: The bot's memory of this one call.
         handing_over: How the call is given to another agent.
         confirmations: What the caller was asked to agree to.
+        callbacks: Who arranges calls back; None for an agent that may place no calls.
         transfers: Whom the caller may be put through to; None where the line cannot do that.
         recording: What is kept of the call: it can be paused and stopped.
         attending: How the agent listens; None in a test of a tool alone.
@@ -97,6 +101,7 @@ class CallResources:
     attending: Attending | None = None
     handing_over: HandingOver | None = None
     keys: Keys | None = None
+    callbacks: "Callbacks | None" = None
 
 
 def resources(params: FunctionCallParams) -> CallResources:

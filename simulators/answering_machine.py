@@ -5,16 +5,18 @@ for longer than a person would, `DetectMessageEnd` once its greeting is over, by
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from simulators.caller import Caller, CallOver
 from simulators.telephone_audio import RATE_HZ, Pcm
 
 if TYPE_CHECKING:
     from simulators.call_setup import CallSetup
-    from simulators.caller import Caller
 
 MODES = frozenset({"", "Enable", "DetectMessageEnd"})
 BOUNDS = {
@@ -67,11 +69,21 @@ class AnsweringMachine:
     voice: MachineVoice
     greeted: asyncio.Event = field(default_factory=asyncio.Event)
     records_from_ms: int | None = None
-    _caller: "Caller | None" = None
+    _caller: Caller | None = None
 
-    async def run(self, caller: "Caller") -> None:
-        """Greet, then record; returns when it hangs up."""
+    def take(self, caller: Caller, hang_up: Callable[[], Awaitable[None]]) -> Callable[[], object]:
+        """Take the call on this line; `hang_up` ends it. Returns what stops the machine."""
+        if self._caller is not None:
+            return lambda: None  # the second stream of a call that came back
         self._caller = caller
+        return asyncio.create_task(self._run(caller, hang_up), name="answering machine at the far end").cancel
+
+    async def _run(self, caller: Caller, hang_up: Callable[[], Awaitable[None]]) -> None:
+        with suppress(CallOver):
+            await self._greet_and_record(caller)
+            await hang_up()
+
+    async def _greet_and_record(self, caller: Caller) -> None:
         await caller.started.wait()
         _, self.records_from_ms = await caller.say(self.voice.sound())
         self.greeted.set()

@@ -74,7 +74,6 @@ class SimulatedCall:
         self.status = "queued" if setup.direction == "outbound-api" else "ringing"
         self.answered_by: str | None = None
         self.machine = AnsweringMachine(setup.policy.machine) if setup.policy.machine else None
-        """Who took the call in a person's place."""
         self.created_at = datetime.now(UTC)
         self.answered_at: datetime | None = None
         self.ended_at: datetime | None = None
@@ -316,8 +315,7 @@ class SimulatedCall:
 
     async def _detect_machine(self) -> None:
         self.answered_by = await detect(self.setup, self.machine)
-        took_ms = self._now_ms() - (self._answered_ms or 0)
-        found = {"AnsweredBy": self.answered_by, "MachineDetectionDuration": str(took_ms)}
+        found = {"MachineDetectionDuration": str(self._now_ms() - (self._answered_ms or 0))}
         for _ in range(self.setup.policy.told_times if self.setup.async_amd_callback else 0):
             place = self._book.find(self.setup.async_amd_callback)
             self.callback_log.append(await self._network.webhooks.request(place, self._form(found)))
@@ -411,8 +409,8 @@ class SimulatedCall:
                 caller = Caller(socket, noise=self._noise)
                 self.callers.append(caller)
                 self._has_caller.set()
-                if self.machine is not None and not self.machine.greeted.is_set():
-                    stack.callback(asyncio.create_task(self._play_machine(caller), name="machine").cancel)
+                if self.machine is not None:
+                    stack.callback(self.machine.take(caller, self.hang_up))
                 await self._tell_stream(verb, stream_sid, "stream-started")
                 if await caller.run() is StreamEnd.MALFORMED_MESSAGE:
                     error = CallError(31924, caller.protocol_error or "", place.public_url)
@@ -423,12 +421,6 @@ class SimulatedCall:
             result |= {"StreamError": error.message, "StreamErrorCode": str(error.code)}
         await self._tell_stream(verb, stream_sid, "stream-error" if error else "stream-stopped")
         return result
-
-    async def _play_machine(self, caller: Caller) -> None:
-        if self.machine is not None:
-            with suppress(CallOver):
-                await self.machine.run(caller)
-                self._controls.put_nowait(_Over("completed", "caller"))
 
     async def dial(self, verb: Dial) -> dict[str, str]:
         """Ring the telephones named, each with the outcome it was given."""

@@ -18,7 +18,7 @@ from transcripts.instance import Instance, InstanceLocks, name_instance
 from transcripts.log import LogWriter
 from transcripts.owners import Owners
 from transcripts.store import CallStore
-from transcripts.sweeper import Sweeper
+from transcripts.sweeper import OnClosed, Sweeper
 
 # No stream can come so long after its webhook, whatever the token's time is.
 _RINGING_SECS = 300.0
@@ -31,7 +31,7 @@ class BadDataFolder(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """What was opened. `sweeper` and `workflows` have yet to be started."""
+    """What was opened. `sweeper` and `workflows` have yet to be started: `at_work`."""
 
     instance: Instance
     database: Database
@@ -40,6 +40,12 @@ class Archive:
     sweeper: Sweeper
     workflows: Workflows
     recordings_dir: Path
+
+    @asynccontextmanager
+    async def at_work(self, on_closed: OnClosed) -> AsyncGenerator[None]:
+        """Carry out durable work and sweep for the length of the block; `on_closed` is told of closed calls."""
+        async with self.workflows.carrying_out(), self.sweeper.sweeping(on_closed):
+            yield
 
 
 @asynccontextmanager

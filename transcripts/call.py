@@ -58,6 +58,12 @@ class EndReason(StrEnum):
     """A rule forbade the call when its time had come: calling hours, a limit, an agent that may call no more."""
     ENDED_BY_API = "ended_by_api"
     """Somebody with a key hung up."""
+    MACHINE_HUNG_UP = "machine_hung_up"
+    """An answering machine or a fax took the call, and the agent hung up on it."""
+    MESSAGE_LEFT = "message_left"
+    """An answering machine took the call, and the agent left its message."""
+    MISSED = "missed"
+    """It was to be placed at a time at which no server ran, and is not placed so late."""
 
 
 class AttemptOutcome(StrEnum):
@@ -124,7 +130,8 @@ class Call:
     """One call, as known before anyone spoke. Numbers are E.164; a browser has neither numbers nor a `call_sid`.
 
     `is_announced`: Twilio's voice has told the caller already that the call is recorded; `is_disclosed`: and that an
-    automated assistant calls. `overrides`: what this call changes of its agent, see `config.overrides`.
+    automated assistant calls. `answered_by`: who took a call that we placed, in Twilio's word, as far as that was known
+    when the stream began. `overrides`: what this call changes of its agent, see `config.overrides`.
     """
 
     call_id: str
@@ -137,6 +144,7 @@ class Call:
     started_at: datetime  # aware
     is_announced: bool = False
     is_disclosed: bool = False
+    answered_by: str | None = None
     overrides: dict[str, Any] = field(default_factory=dict[str, Any])
 
 

@@ -62,6 +62,8 @@ class CallRow(Row, table=True):
     """What the call changes of its agent."""
     transfer_attempts: list[dict[str, Any]] | None = Field(default=None, sa_type=JSON(none_as_null=True))  # pyright: ignore[reportArgumentType]
     """Who was rung for the caller, in order: destination, address, outcome, and how long they talked, if they did."""
+    answered_by: str | None = None
+    """Who took a call that we placed, in Twilio's word, where Twilio was asked to find out."""
 
 
 class OutgoingRow(Row, table=True):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlmodel import col, func, select, update
+from sqlmodel import col, func, or_, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from storage.engine import Database
@@ -120,6 +120,15 @@ class CallStore:
             if recording_status is not None:
                 await _set_recording(session, RecordingEntry(call_id, recording_status, recording_error))
             return await _finish(session, entry)
+
+    async def note_answered_by(self, call_id: str, answered_by: str) -> None:
+        """Keep who took the call. The first word stands, but for a machine's greeting that is over later."""
+        is_news = col(CallRow.answered_by).is_(None)
+        if answered_by.startswith("machine_end_"):
+            is_news = or_(is_news, col(CallRow.answered_by) == "machine_start")
+        async with self._db.writer() as session:
+            change = update(CallRow).where(col(CallRow.call_id) == call_id, is_news)
+            await session.exec(change.values(answered_by=answered_by))
 
     async def get_call(self, call_id: str) -> CallRow | None:
         """Find a call by our id."""

@@ -166,3 +166,21 @@ def test_consents_up_down_and_up(database_url: str) -> None:
         with pytest.raises(Exception, match="consents"):
             db.run("SELECT * FROM consents")
         db.move("0004")
+
+
+def test_answering_machines_up_down_and_up(database_url: str) -> None:
+    db = Schema(database_url)
+    db.move("0006")
+    for number in range(3):
+        db.run(_OPEN_CALL, call_id=f"c{number}")
+    assert db.refuses(_END_CALL, call_id="c0", reason="message_left")
+    db.move("0007")
+    for call_id, reason in (("c0", "message_left"), ("c1", "missed"), ("c2", "machine_hung_up")):
+        db.run(_END_CALL, call_id=call_id, reason=reason)
+    db.run("UPDATE calls SET answered_by = 'machine_end_beep' WHERE call_id = 'c0'")
+    db.move("-1")
+    reasons = db.run("SELECT call_id, end_reason FROM calls ORDER BY call_id")
+    assert reasons == [("c0", "bot_ended"), ("c1", "failed_to_dial"), ("c2", "bot_ended")]
+    assert db.refuses(_END_CALL, call_id="c0", reason="missed")
+    db.move("0007")
+    assert db.run("SELECT answered_by FROM calls") == [(None,)] * 3
