@@ -38,7 +38,7 @@ def agents(**changes: dict[str, Any]) -> dict[str, Any]:
     """An agent for each call, all of them asking; the stand-in's voice says the question in two seconds."""
     made: dict[str, Any] = {"front-desk": {"numbers": ["+15551230199"]}}
     for index, (name, change) in enumerate(changes.items()):
-        recording = {"consent": "ask", "question": QUESTION, "answer_secs": 1.5, **change.pop("recording", {})}
+        recording = {"consent": "ask", "question": QUESTION, "answer_secs": 1, **change.pop("recording", {})}
         made[name] = {"numbers": [f"+1555123030{index}"], "greeting": GREETING, "recording": recording, **change}
     return made
 
@@ -138,16 +138,40 @@ async def say_no(house: Any, index: int) -> SimulatedCall:
 async def say_nothing(house: Any, index: int) -> SimulatedCall:
     call = await dial(house, index)
     await happened(house, call, "consent.unanswered")
-    await converse(house, call)
+    await happened(house, call, "agent.began")
+    await call.hang_up()
+    await call.ended()
+    await house.ended_row(call)
+    return call
+
+
+async def be_claimed(house: Any, index: int) -> SimulatedCall:
+    """The model says that he agreed, and the caller has not spoken at all."""
+    call = await dial(house, index)
+    await happened(house, call, "consent.unanswered")
+    ear = next(one for one in house.gemini.conversations if one.script == "eager")
+    assert [(tool, args) for _, tool, args in ear.calls] == [("record_consent", {"answer": "yes"})]
+    await call.hang_up()
+    await call.ended()
+    await house.ended_row(call)
     return call
 
 
 async def test_only_who_said_yes_is_recorded(make_house: Any) -> None:
-    named = agents(voice={}, key={}, no={}, silent={}, kept={"recording": {"without_consent": {"transcript": "keep"}}})
-    house = await make_house(agents=named)
-    voice, key, no, silent, kept = await asyncio.gather(
-        say_yes(house, 0), press(house, 1, "1"), say_no(house, 2), say_nothing(house, 3), press(house, 4, "2")
+    keeps = {"recording": {"without_consent": {"transcript": "keep"}}}
+    eager = {"recording": {"question": "Thank you for your time. Goodbye!"}}
+    named = agents(voice={}, key={}, no={}, silent={}, kept=keeps, claimed=eager)
+    house = await make_house(agents=named, gemini={"scripts": [EAGER, *load_scripts()]})
+    voice, key, no, silent, kept, claimed = await asyncio.gather(
+        say_yes(house, 0),
+        press(house, 1, "1"),
+        say_no(house, 2),
+        say_nothing(house, 3),
+        press(house, 4, "2"),
+        be_claimed(house, 5),
     )
+    [record] = await records(house, claimed)
+    assert (record.answer.value, record.given_by) == ("none", None)
     assert await answers(house, voice) == [("yes", "voice")]
     assert await answers(house, key) == [("yes", "key")]
     assert await answers(house, no) == [("no", "voice")]
@@ -165,7 +189,7 @@ async def test_only_who_said_yes_is_recorded(make_house: Any) -> None:
             side = pcm[turn.start_ms * 8 : turn.end_ms * 8, 1 if turn.speaker == "agent" else 0]
             assert np.abs(side).max() > 2000, turn.text
         assert await texts(house, call) == [GREETING, ALEX, AGENT_ALEX]
-    for call in (no, silent, kept):
+    for call in (no, silent, kept, claimed):
         assert (await house.row(call)).recording_status == "none"
         assert not await has_audio(house, call)
     assert await texts(house, no) == await texts(house, silent) == []
@@ -179,18 +203,3 @@ async def test_only_who_said_yes_is_recorded(make_house: Any) -> None:
     assert ALEX.encode() in everything  # of those who agreed
     assert caller_clips()["no-thanks"].text.encode() not in everything
     assert caller_clips()["yes-please"].text.encode() not in everything
-
-
-async def test_a_model_alone_cannot_consent(make_house: Any) -> None:
-    eager = agents(eager={"recording": {"question": "Thank you for your time. Goodbye!", "answer_secs": 1}})
-    house = await make_house(agents=eager, gemini={"scripts": [EAGER, *load_scripts()]})
-    call = await dial(house, 0)
-    await happened(house, call, "consent.unanswered")
-    ear = next(one for one in house.gemini.conversations if one.script == "eager")
-    assert [(tool, args) for _, tool, args in ear.calls] == [("record_consent", {"answer": "yes"})]
-    await call.hang_up()
-    await call.ended()
-    assert (await house.ended_row(call)).recording_status == "none"
-    [record] = await records(house, call)
-    assert (record.answer.value, record.given_by) == ("none", None)
-    assert not await has_audio(house, call)
