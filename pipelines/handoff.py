@@ -52,12 +52,14 @@ class Stage:
 
     Attributes:
         hush: Nothing that its model says is heard any more.
+        is_answering: Whether its model's words are arriving now, and may not have reached the line yet.
         is_over: Whether the call is ending.
     """
 
     agent: AgentConfig
     announcer: Announcer
     hush: Callable[[], None]
+    is_answering: Callable[[], bool]
     is_over: Callable[[], bool]
 
 
@@ -139,7 +141,7 @@ class Handoffs:
             await self._bridge(stage)  # the model is being connected meanwhile
             if link is not None and not await _stands(link):
                 raise _refused(f"{agent.name} cannot be reached at the moment. Say so, and help the caller yourself.")
-            await self._hear_out()
+            await self._hear_out(stage)
             if stage.is_over():
                 raise _refused("The call is ending.")
             go_on = self._build(agent, bot, taken_over)
@@ -173,21 +175,27 @@ class Handoffs:
     async def _bridge(self, stage: Stage) -> None:
         """Say that it takes a moment, unless the agent has said something since the caller spoke."""
         scribe = self.scribe
-        has_answered = scribe.agent_began_ms is not None and scribe.agent_began_ms >= scribe.last_caller_ms
-        is_free = not (has_answered or scribe.agent.is_open or scribe.caller.is_speaking)
+        is_free = not (self._has_answered or scribe.agent.is_open or scribe.caller.is_speaking or stage.is_answering())
         if is_free and await stage.announcer.announce(SentenceKind.FILLER):
             await stage.announcer.wait_heard()
 
     @property
-    def _is_heard_out(self) -> bool:
+    def _has_answered(self) -> bool:
+        """Whether the agent was heard since the caller spoke."""
+        began_ms = self.scribe.agent_began_ms
+        return began_ms is not None and began_ms >= self.scribe.last_caller_ms
+
+    def _is_heard_out(self, stage: Stage) -> bool:
+        if stage.is_answering() and not self._has_answered:
+            return False  # on its way to the line
         return self.scribe.is_agent_idle or self.scribe.agent_quiet_ms > _QUIET_MS
 
-    async def _hear_out(self) -> None:
+    async def _hear_out(self, stage: Stage) -> None:
         """Wait until the agent's last words were heard, and until a caller who speaks has come to an end."""
         scribe = self.scribe
         try:
             async with asyncio.timeout(_LAST_WORDS_SECS):
-                while scribe.caller.is_speaking or not self._is_heard_out:  # noqa: ASYNC110 - the line tells nobody
+                while scribe.caller.is_speaking or not self._is_heard_out(stage):  # noqa: ASYNC110 - the line tells nobody
                     await asyncio.sleep(_POLL_SECS)
         except TimeoutError:
             scribe.event("agent.handoff_hurried")

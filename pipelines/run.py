@@ -377,6 +377,7 @@ class _CallRun:
             self._agent,
             self._assembly.announcer,
             hush=lambda: None if model is None else model.hush(),
+            is_answering=lambda: model is not None and model.is_answering,
             is_over=lambda: conductor.reason is not None or conductor.is_saying_goodbye,
         )
 

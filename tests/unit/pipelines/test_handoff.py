@@ -49,6 +49,7 @@ class Hand:
         self.agents = {"desk": agent("desk"), "billing": agent("billing"), "guest": agent("guest", bot="missing")}
         self.current = "desk"
         self.hushed = 0
+        self.is_answering = False
         self.unfit: str | None = None
         self.handoffs = Handoffs(
             call_of(),
@@ -67,6 +68,7 @@ class Hand:
             self.agents[self.current],
             cast(Any, self.voice),
             hush=self._hush,
+            is_answering=lambda: self.is_answering,
             is_over=lambda: conductor.reason is not None or conductor.is_saying_goodbye,
         )
 
@@ -120,6 +122,21 @@ async def test_an_agent_that_has_answered_is_heard_out_and_nothing_is_added(hand
     await asyncio.sleep(0.12)
     assert there.current == "desk"
     there.call.now_secs = 2.6
+    assert await task is None
+    assert there.voice.said == []
+
+
+async def test_words_that_are_on_their_way_to_the_line_are_waited_for(hand: Callable[..., Hand]) -> None:
+    there = hand()
+    there.call.now_secs = 1.0
+    there.is_answering = True
+    task = asyncio.create_task(there.over("billing"))
+    await asyncio.sleep(0.12)
+    assert there.current == "desk"
+    there.call.begin("I connect you.", secs=1.0)
+    there.call.line.agent_finished()
+    there.call.now_secs = 2.2
+    there.call.scribe.tick()
     assert await task is None
     assert there.voice.said == []
 
