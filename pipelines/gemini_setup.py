@@ -80,7 +80,8 @@ class LiveSetup:
     def speaking(self, language: str) -> "LiveSetup":
         """Return the same for a call that goes on in another language."""
         told = f"The caller speaks {language} now: go on in that language."
-        return replace(self, language=language, instructions="\n\n".join(filter(None, [self.instructions, told])))
+        text = "\n\n".join(filter(None, [self.instructions, told]))
+        return replace(self, language=language, instructions=text, languages=(self.language, *self.languages))
 
     def _expected(self) -> list[str] | None:
         """Hints for the transcription; None leaves the language to Google."""
