@@ -20,6 +20,8 @@ _OURS = frozenset({"host", "content-length", "transfer-encoding", "connection", 
 
 def web_address(url: str) -> str:
     """Check an address that a tool may ask: whole, without anything filled in before its path; returns it."""
+    if "{" in re.split(r"[/?#]", url.partition("://")[2], maxsplit=1)[0]:
+        raise problem("must name its host outright", "fill in the path and the query only")
     try:
         parts = urlsplit(url)
         host, _port = parts.hostname or "", parts.port
@@ -29,8 +31,6 @@ def web_address(url: str) -> str:
         raise problem("must be a whole URL such as https://shop.example.com/orders (its value is not shown)")
     if "@" in parts.netloc:
         raise problem("must not hold a user name or password", 'send a header: Authorization: "Bearer {secret:NAME}"')
-    if "{" in parts.netloc:
-        raise problem("must name its host outright", "fill in the path and the query only")
     if parts.fragment or "#" in url:
         raise problem("must not have a '#...'", "remove it; it is never sent")
     return url

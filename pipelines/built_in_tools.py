@@ -6,6 +6,7 @@ from config.agent import AgentConfig
 from pipelines.attention_tools import speak_language_for, wait_longer
 from pipelines.callbacks import schedule_callback_for
 from pipelines.key_tools import collect_digits_for, press_digits
+from pipelines.message_tools import send_sms, take_message
 from pipelines.recording_tools import pause_recording, resume_recording, stop_recording
 from pipelines.tools import Tool, end_call
 from pipelines.transfer_tool import transfer_call_for
@@ -21,6 +22,8 @@ BUILT_IN_TOOLS: Mapping[str, Callable[[AgentConfig], Tool]] = {
     "press_digits": lambda _agent: press_digits,
     "collect_digits": collect_digits_for,
     "schedule_callback": schedule_callback_for,
+    "send_sms": lambda _agent: send_sms,
+    "take_message": lambda _agent: take_message,
 }
 """Name, as in YAML, to what gives an agent the tool of that name. A tool is like a bot's own: the model sees its
 docstring and arguments, and it reaches the call through `resources(params)`."""

@@ -244,6 +244,7 @@ class _CallRun:
         desk.attending, self._attention.desk = self._attention, desk
         desk.transfers, desk.keys = self._transfers, self._keys
         desk.callbacks = self._services.callbacks if agent.outbound.enabled else None
+        desk.texting = self._services.toolbox.texting
         return desk
 
     def _attention_of(self, agent: AgentConfig) -> Attention:

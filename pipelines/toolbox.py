@@ -12,17 +12,23 @@ from config.settings import Settings
 from config.tool_secrets import secret_variable
 from config.tools import HttpTool, McpTools, NamedTool, Tool, ToolRules
 from config.tools_checks import secrets_of
+from config.twilio_credentials import twilio_credentials
 from config.wording import suggest
+from net.mcp_address import McpAddress, McpTool
+from net.mcp_servers import McpServers
 from net.pinned import AddressGuard
 from net.tool_request import ToolRequests
 from pipelines.built_in_tools import BUILT_IN_TOOLS, implied_tools
 from pipelines.guest import AnyBot, GuestBot
 from pipelines.handoff_tool import hand_over_to_for
 from pipelines.http_tools import ask_service
+from pipelines.mcp_tools import address_of, ask_server, missing_from, offered_by
+from pipelines.message_tools import send_sms
 from pipelines.tool_addresses import address_fault
 from pipelines.tool_watch import NO_RULES, watch, watch_made
 from pipelines.tools import Bot, OfferedTool
-from transcripts.call import Call
+from telephony.rest import TwilioRest, open_rest
+from transcripts.call import Call, Direction
 
 _SWITCH = "speak_language"
 
@@ -36,15 +42,23 @@ class Toolbox:
         self._secrets = {name: secret.get_secret_value() for name, secret in settings.tool_secrets.items()}
         self._guard = AddressGuard(frozenset(settings.tool_private_hosts))
         self._requests = ToolRequests(self._guard)
+        self._servers = McpServers(self._guard)
+        self._settings = settings
+        self.texting: TwilioRest | None = None
+        self._agents: Callable[[], Sequence[AgentConfig]] = tuple
 
     @asynccontextmanager
     async def opened(self, agents: Callable[[], Sequence[AgentConfig]]) -> AsyncGenerator[None]:
         """Be ready for calls until the end of the block; `agents` returns those in use at each moment."""
+        self._agents = agents
         try:
+            await self._servers.begin(self._addresses())
             if any(isinstance(tool.settings, HttpTool) for agent in agents() for tool in agent.tools):
                 await self._requests.prepare()
-            yield
+            async with open_rest(twilio_credentials(self._settings), self._settings.twilio_api_base) as self.texting:
+                yield
         finally:
+            await self._servers.close()
             await self._requests.close()
 
     def tools_for(self, bot: Bot, agent: AgentConfig, call: Call) -> list[OfferedTool]:
@@ -53,6 +67,7 @@ class Toolbox:
         Called again for the same call it returns as many with the same names and declarations.
         """
         variables = {**agent.variables, **call.variables}
+        is_browser = call.direction is Direction.BROWSER
         named: dict[str, ToolRules] = {
             tool.name: tool.settings for tool in agent.tools if isinstance(tool.settings, NamedTool)
         }
@@ -67,16 +82,31 @@ class Toolbox:
         offered: list[OfferedTool] = []
         for name, function in functions.items():
             rules = named.get(name, NO_RULES)
+            if is_browser and function is send_sms:
+                continue  # nobody there has a number
             if rules.only.holds(call.direction.value, variables):
                 offered.append(watch(function, rules, agent.limits))
+        taken = {*functions, *BUILT_IN_TOOLS, *(tool.name for tool in agent.tools)}
         for tool in agent.tools:
-            if isinstance(tool.settings, HttpTool) and tool.settings.only.holds(call.direction.value, variables):
-                offered.append(self._http_tool(tool.name, tool.settings, agent))
+            settings = tool.settings
+            if isinstance(settings, HttpTool) and settings.only.holds(call.direction.value, variables):
+                offered.append(self._http_tool(tool.name, settings, agent))
+            elif isinstance(settings, McpTools):
+                for name, found, rules in self._offered_by(tool.name, settings, taken):
+                    taken.add(name)
+                    if rules.only.holds(call.direction.value, variables):
+                        offered.append(self._mcp_tool(name, found, rules, tool.name, settings, agent))
         return offered
 
     def missing(self, agent: AgentConfig) -> Iterator[tuple[str, str]]:
         """Yield what a call of this agent has to do without at the moment, each with the reason."""
-        yield from ()
+        for tool in agent.tools:
+            if isinstance(tool.settings, McpTools):
+                found = self._servers.tools_of(self._address_of(tool.name, tool.settings))
+                if isinstance(found, str):
+                    yield tool.name, found
+                else:
+                    yield from ((name, f"{tool.name} does not have it") for name in missing_from(tool.settings, found))
 
     def faults_of(self, agent: AgentConfig) -> Iterator[Fault]:
         """Yield what is wrong with an agent's tools that its file alone does not tell."""
@@ -110,6 +140,34 @@ class Toolbox:
             await ask_service(params, tool, arguments, self._requests, self._secrets)
 
         return watch_made(name, tool.describe, tool.parameters, tool, agent.limits, work)
+
+    def _offered_by(self, name: str, tool: McpTools, taken: set[str]) -> Iterator[tuple[str, McpTool, ToolRules]]:
+        self._servers.want(self._addresses())  # agents may have been edited since
+        found = self._servers.tools_of(self._address_of(name, tool))
+        if not isinstance(found, str):
+            yield from offered_by(name, tool, found, taken)
+
+    def _mcp_tool(
+        self, name: str, tool: McpTool, rules: ToolRules, server: str, settings: McpTools, agent: AgentConfig
+    ) -> OfferedTool:
+        address, most_chars = self._address_of(server, settings), settings.mcp.max_result_chars
+
+        async def work(params: FunctionCallParams, arguments: Mapping[str, Any]) -> None:
+            await ask_server(params, tool, arguments, self._servers, address, rules, self._secrets, most_chars)
+
+        return watch_made(name, tool.description, tool.parameters, rules, agent.limits, work)
+
+    def _address_of(self, name: str, tool: McpTools) -> McpAddress:
+        return address_of(name, tool, self._secrets)
+
+    def _addresses(self) -> list[McpAddress]:
+        """Every server that an agent in use names."""
+        return [
+            self._address_of(tool.name, tool.settings)
+            for agent in self._agents()
+            for tool in agent.tools
+            if isinstance(tool.settings, McpTools)
+        ]
 
     def _address_faults(self, tool: Tool) -> Iterator[tuple[tuple[str, ...], str, str]]:
         settings = tool.settings

@@ -28,6 +28,14 @@ OfferedTool = Tool | FunctionSchema
 """A tool as a call's model is offered it: a function, or for one without Python its schema with what runs it."""
 
 
+class Texting(Protocol):
+    """Who sends text messages."""
+
+    async def send_message(self, to_number: str, from_number: str, text: str) -> str:
+        """Send one; returns its id. Raises TwilioFailed."""
+        ...
+
+
 class CallEnding(Protocol):
     """How a tool brings the call to its end."""
 
@@ -82,6 +90,8 @@ class CallResources:
         handing_over: How the call is given to another agent.
         confirmations: What the caller was asked to agree to.
         callbacks: Who arranges calls back; None for an agent that may place no calls.
+        texting: Who sends text messages; None without an account at Twilio.
+        sms_count: How many were sent in this call.
         transfers: Whom the caller may be put through to; None where the line cannot do that.
         recording: What is kept of the call: it can be paused and stopped.
         attending: How the agent listens; None in a test of a tool alone.
@@ -96,6 +106,8 @@ class CallResources:
     ending: CallEnding
     state: dict[str, Any] = field(default_factory=dict[str, Any])
     confirmations: Confirmations = field(default_factory=Confirmations)
+    texting: Texting | None = None
+    sms_count: int = 0
     transfers: Transferring | None = None
     recording: CallRecording | None = None
     attending: Attending | None = None

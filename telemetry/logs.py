@@ -22,7 +22,11 @@ if TYPE_CHECKING:
 _HIDDEN = frozenset({"pii"})
 _PHONE_NUMBER = re.compile(r"(?<![\w+])(?:\+|%2B)[1-9]\d{6,14}(?!\d)", re.IGNORECASE)
 # Access lines carry callers' addresses; the rest repeats at INFO what our own lines say.
-_QUIET = dict.fromkeys(("alembic", "httpx", "uvicorn"), logging.WARNING)
+_QUIET: dict[str, int] = dict.fromkeys(
+    ("alembic", "httpcore", "httpcore2", "httpx", "httpx2", "uvicorn"), logging.WARNING
+)
+# Its lines hold whole messages between a tool and its server; what matters of them our own say.
+_QUIET["mcp"] = logging.CRITICAL
 _QUIET_MODULES: dict[str | None, str | int | bool] = {"pipecat": "WARNING"}
 """Pipecat's lines below a warning hold instructions, arguments of tools and what was said: no level shows them."""
 

@@ -236,6 +236,12 @@ class TwilioRest:
             legs = await self._client.calls.list_async(parent_call_sid=call_sid, limit=_MOST_LEGS)
         return any(leg.parent_call_sid == call_sid and str(leg.status) in _UNDER_WAY for leg in legs)
 
+    async def send_message(self, to_number: str, from_number: str, text: str) -> str:
+        """Send a text message (SMS), once; returns its SID. Raises `TwilioFailed`."""
+        with _translated():
+            message = await self._client.messages.create_async(to=to_number, from_=from_number, body=text)
+        return str(message.sid)
+
     async def check(self) -> str:
         """Return the account's status at Twilio ("active"), which proves the credentials. Raises `TwilioFailed`."""
         with _translated():

@@ -5,6 +5,7 @@ from typing import Any
 
 from config.phrases import default_phrases
 from simulators.script import parse_script
+from tests.calls.conftest import CALLER
 from tests.calls.shop import open_shop
 
 PHRASES = default_phrases("en")
@@ -166,3 +167,33 @@ async def test_a_tool_runs_when_the_caller_has_agreed_and_what_is_slow_has_its_o
         await happened(house, call, "tool.refused", 4)
         assert [event.data["why"] for event in await house.events(call, "tool.refused")][-1] == "declined"
         assert len(shop.seen) == 1
+
+
+TEXTING = """
+name: messages
+rules:
+  - hear: hello
+    call: {tool: send_sms, args: {text: "Our address is 1 Quay Street."}}
+    then:
+      if: result.sent
+      call: {tool: take_message, args: {text: "Please call back.", name: "Alex"}}
+      then: {if: result.kept, say: Done.}
+otherwise: I see.
+"""
+
+
+async def test_a_text_message_goes_to_the_caller_and_one_that_he_leaves_is_kept(make_house: Any) -> None:
+    house = await make_house(
+        agents={
+            "front-desk": {"bot": "assistant", "settings": {}, "greeting": "", "tools": ["send_sms", "take_message"]}
+        },
+        gemini={"scripts": [parse_script(TEXTING)]},
+    )
+    call = await house.dial_quietly()
+    await house.say(call, "hello")
+    await happened(house, call, "message.written")
+    [sms] = house.twilio.account.messages
+    assert (sms["to"], sms["from"], sms["body"]) == (CALLER, "+15551230100", "Our address is 1 Quay Street.")
+    [kept] = await house.records("front-desk").list("message")
+    assert kept.data == {"text": "Please call back.", "name": "Alex", "number": CALLER, "from_number": CALLER}
+    assert kept.call_id == (await house.row(call)).call_id
