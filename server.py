@@ -16,6 +16,7 @@ from api.lines import OutgoingLines
 from api.rescue import open_rescue
 from api.secret_key import BadSecretKey, load_or_create
 from api.talks import open_talks
+from api.transfer_desk import open_transfer_desk
 from api.web_server import WebServer
 from bots import BotErrors, load_bots
 from calling.callbacks import CallsBack
@@ -26,12 +27,12 @@ from config.guest_environment import guest_environment
 from config.settings import Settings, lend_environment
 from pipelines import GuestBot
 from pipelines.answering import Answering
+from pipelines.call_services import CallServices
 from pipelines.callbacks import CannotCallBack
 from pipelines.gemini_client import client_for
 from pipelines.guest import settings_of_bots
 from pipelines.live import LiveCalls
 from pipelines.ringing import Ringing
-from pipelines.run import CallServices
 from pipelines.sentences import open_sentences
 from pipelines.stages import check_dotted
 from pipelines.toolbox import Toolbox
@@ -67,25 +68,24 @@ async def open_services(settings: Settings, colleagues: Colleagues) -> AsyncGene
     async with AsyncExitStack() as closing:
         enter = closing.enter_async_context
         archive = await enter(open_archive(settings))
-        db, store, log = archive.database, archive.store, archive.log_writer
+        db, store, log, folder = archive.database, archive.store, archive.log_writer, archive.recordings_dir
         lag = closing.enter_context(LoopLag(settings.max_loop_lag_ms).measuring())
         live = LiveCalls(settings.max_calls, most_here=settings.max_calls_per_process, is_slow=lag.is_slow)
         reader = gemini if settings.prepare_sentences else None
         sentences = await enter(open_sentences(settings.data_dir / "sentences", reader, lambda: agents.catalog.agents))
         await enter(toolbox.opened(lambda: agents.catalog.agents))
-        ringing = Ringing(gemini, bots, sentences, toolbox)
+        ringing, calls_back = Ringing(gemini, bots, sentences, toolbox), CallsBack(CannotCallBack)
         closing.push_async_callback(ringing.close)
-        calls_back, folder = CallsBack(CannotCallBack), archive.recordings_dir
-        shared = CallServices(gemini, ringing, sentences, folder, toolbox, partial(Records, db), agents, calls_back)
-        answering = Answering(bots, live, log, shared)
-        name = archive.instance.name
+        rows, desk = partial(Records, db), await enter(open_transfer_desk(settings, db))
+        shared = CallServices(gemini, ringing, sentences, folder, toolbox, rows, agents, calls_back, desk)
+        answering, name = Answering(bots, live, log, shared), archive.instance.name
         talks = await enter(open_talks(settings, answering, store, owner=name, colleagues=colleagues))
-        rescue = await enter(open_rescue(settings, store, log, agents))
+        rescue = await enter(open_rescue(settings, store, log, agents, desk))
         lines = OutgoingLines(live, answering, colleagues, name)
         dialler = await enter(open_dialler(settings, db, agents, lines, archive.workflows, calls_back))
         await enter(archive.at_work(rescue.watch_rows))
         records, calls = (db, agents, store, log), (live, answering, answering.run_stream)
-        rest = (talks, name, rescue, archive.sweeper, dialler, KeyStore(db), sentences, colleagues)
+        rest = (talks, name, rescue, archive.sweeper, dialler, KeyStore(db), desk, sentences, colleagues)
         yield Services(settings, *records, *calls, secret, *rest)
 
 

@@ -12,6 +12,7 @@ from starlette.requests import HTTPConnection
 from api.phone_calls import PhoneCalls
 from api.rescue import Rescue
 from api.talks import Talks
+from api.transfer_desk import TransferDesk
 from calling.dialler import Dialler
 from config.agent import AgentConfig
 from config.agents_folder import AgentCatalog, AgentWatch
@@ -42,6 +43,7 @@ class Services:
     `talks` are the calls of the playground.
     `token_secret` signs the stream tokens; every process of one data folder has the same.
     `instance` is the name of this process: letters, digits and -, so it may stand in a URL's path.
+    `transfers` rings people for callers.
     `sentences` are those that are there as sound.
     `sweeper` closes the calls of processes that are proven dead.
     `colleagues` are the other processes of this server.
@@ -67,6 +69,7 @@ class Services:
     sweeper: Sweeper
     dialler: Dialler
     keys: KeyStore
+    transfers: TransferDesk
     sentences: Sentences | None = None
     colleagues: Colleagues = field(default_factory=Alone)
     phone_calls: PhoneCalls = field(default_factory=PhoneCalls)

@@ -11,6 +11,7 @@ from api.deps import Services
 from api.lines import give_up, keep_slot
 from api.next_twiml import decide_held
 from api.orders import call_in
+from api.transfer_answers import answer_here
 from config.overrides import with_overrides
 from storage.errors import DatabaseAway
 from switchboard.messages import Order
@@ -93,6 +94,9 @@ class Errands:
                     return None
                 talk.hang_up()
                 return {}
+            case "transfer":
+                twiml = await answer_here(services.transfers, details["transfer_id"], details["what"], details)
+                return None if twiml is None else {"twiml": twiml}
             case "write_down":
                 await write_down(services, call_id)
                 return {}

@@ -114,13 +114,18 @@ async def wait_until_ended(services: Services, call_sid: str) -> CallRow | None:
     process is proven dead is not waited for.
     """
     row = await services.store.find_call(call_sid)
-    if row is not None and row.status == CallStatus.LIVE and await _is_owner_dead(services, row):
+    if row is not None and _is_held(row) and await _is_owner_dead(services, row):
         return await services.store.find_call(call_sid)
     deadline = services.now() + services.end_grace_secs
-    while row is not None and row.status == CallStatus.LIVE and services.now() < deadline:
+    while row is not None and _is_held(row) and services.now() < deadline:
         await asyncio.sleep(_POLL_SECS)
         row = await services.store.find_call(call_sid)
     return row
+
+
+def _is_held(row: CallRow) -> bool:
+    """Whether a process has this call, or had it when it died. One that was handed over to Twilio has none."""
+    return row.status == CallStatus.LIVE and row.owner is not None
 
 
 async def _is_owner_dead(services: Services, row: CallRow) -> bool:

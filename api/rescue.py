@@ -6,14 +6,16 @@ that died; the caller then sits in silence. After some seconds Twilio is told by
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
 
 from loguru import logger
 
 from api.action_url import ActionUrl
 from api.stranded import Stranded, stranded_in
+from api.transfer_desk import TransferDesk
 from config.agents_folder import AgentWatch
 from config.settings import Settings
 from config.twilio_credentials import twilio_credentials
@@ -42,6 +44,18 @@ _REQUEST_SECS = 1.5
 """Twilio answers within a second or not at all, and the caller hears nothing meanwhile."""
 
 
+class People(Protocol):
+    """Who is rung for callers, or talks with them in a room at Twilio."""
+
+    async def is_with_a_person(self, call_id: str) -> bool:
+        """Whether the caller is in a room with somebody."""
+        ...
+
+    async def let_go(self, call_id: str) -> None:
+        """Whoever is rung for the caller is rung no more."""
+        ...
+
+
 class Rescue:
     """Watches the ends of phone calls. Without a client of Twilio's REST API it does nothing."""
 
@@ -53,11 +67,14 @@ class Rescue:
         agents: AgentWatch,
         base_url: str,
         *,
+        people: People | None = None,
         after_secs: float = _AFTER_SECS,
         after_lost_secs: float = _AFTER_LOST_SECS,
         limit_secs: float = _LIMIT_SECS,
     ) -> None:
         """Take what it needs; `base_url` is our public address, for what Twilio shall ask after a transfer.
+
+        `people` are those who are rung for callers, or talk with them.
 
         Twilio has `after_secs` to ask by itself (`after_lost_secs` when the connection was lost); after that its REST
         API is tried for `limit_secs`.
@@ -67,6 +84,7 @@ class Rescue:
         self._log_writer = log_writer
         self._agents = agents
         self._base_url = base_url
+        self._people = people
         self._after_secs = after_secs
         self._after_lost_secs = after_lost_secs
         self._limit_secs = limit_secs
@@ -84,9 +102,7 @@ class Rescue:
         if self._rest is None or stranded.call_sid in self._heard or stranded.call_sid in self._watched:
             return
         self._watched[stranded.call_sid] = stranded
-        task = asyncio.create_task(self._save(stranded, self._rest), name=f"rescue of {stranded.call_id}")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._keep(self._save(stranded, self._rest), f"rescue of {stranded.call_id}")
 
     async def watch_rows(self, rows: Iterable[CallRow]) -> None:
         """Begin to watch phone calls that were closed for a process that died."""
@@ -96,6 +112,8 @@ class Rescue:
             if row.call_sid is not None and row.end_reason is not None and row.live_at is not None:
                 if row.ended_at is None or row.ended_at > oldest:
                     self.watch(stranded_in(row, row.call_sid))
+                if self._people is not None:
+                    self._keep(self._people.let_go(row.call_id), f"lets go who is rung for {row.call_id}")
 
     def heard_from(self, call_sid: str) -> None:
         """Twilio asked what comes next, or told that the call is over: the caller is in its hands."""
@@ -127,12 +145,20 @@ class Rescue:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
 
+    def _keep(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
     async def _save(self, stranded: Stranded, rest: TwilioRest) -> None:
         try:
             is_lost = stranded.reason == EndReason.CONNECTION_LOST
             await _wait(stranded.news, self._after_lost_secs if is_lost else self._after_secs)
             stranded.news.clear()
             if not stranded.was_heard_of and not await self._was_told(stranded):
+                if self._people is not None and await self._people.is_with_a_person(stranded.call_id):
+                    self._note(stranded, "elsewhere", 0)
+                    return
                 await self._redirect(stranded, rest)
         finally:
             del self._watched[stranded.call_sid]
@@ -205,11 +231,12 @@ class Rescue:
 
 @asynccontextmanager
 async def open_rescue(
-    settings: Settings, store: CallStore, log_writer: LogWriter, agents: AgentWatch
+    settings: Settings, store: CallStore, log_writer: LogWriter, agents: AgentWatch, desk: TransferDesk
 ) -> AsyncGenerator[Rescue]:
     """Yield the rescue of a server, with a client of Twilio's REST API where the settings have credentials."""
     async with open_rest(twilio_credentials(settings), settings.twilio_api_base, timeout_secs=_REQUEST_SECS) as rest:
-        rescue = Rescue(rest, store, log_writer, agents, settings.effective_public_base_url)
+        base_url = settings.effective_public_base_url
+        rescue = Rescue(rest, store, log_writer, agents, base_url, people=desk)
         try:
             yield rescue
         finally:

@@ -129,6 +129,8 @@ async def _run(services: Services, websocket: WebSocket, start: Start, phone_cal
         # The process ends and could not wait; the row shall not say "live" for ever, nor the caller go without a word.
         reason = EndReason.DRAINED
         goodbye = agent.render(agent.phrases.drain_goodbye, call.variables)
+        if call.call_id in services.transfers.moved:
+            raise
         log.next_step(NextStep("apology", text=goodbye, language=agent.language).as_json())
         log.finish(reason)
         raise
@@ -152,7 +154,7 @@ async def _run(services: Services, websocket: WebSocket, start: Start, phone_cal
 def _watch(services: Services, phone_call: PhoneCall) -> None:
     """See to it that the caller does not stay on a dead line. One who hung up has left it."""
     call, reason = phone_call.call, phone_call.reason
-    if reason is None or reason == EndReason.CALLER_HUNG_UP:
+    if reason is None or reason == EndReason.CALLER_HUNG_UP or call.call_id in services.transfers.moved:
         return
     live_at = datetime.now(UTC) - timedelta(milliseconds=phone_call.now_ms)
     services.rescue.watch(

@@ -16,6 +16,7 @@ from api.admission import ANNOUNCED, DISCLOSED, announcement_before, call_of
 from api.deps import Services, ServicesDep
 from api.lines import place
 from api.patience import PATIENCE_SECS, database_in_time
+from api.transfer_rows import caller_is_over
 from api.which_agent import find_answerer
 from config.agent import AgentConfig
 from config.overrides import with_overrides
@@ -117,7 +118,7 @@ async def status(form: SignedForm, services: ServicesDep, call_id: CallId = "") 
     next_twiml.note_heard(services, report.call_sid)
     async with database_in_time():
         row = await next_twiml.wait_until_ended(services, report.call_sid)
-        if row is None:
+        if row is None or await caller_is_over(services, row):
             return
         live = services.live.get(row.call_id)
         if live is None:

@@ -210,6 +210,7 @@ class AgentConfig(BaseModel):
             yield ("phrases", name), getattr(self.phrases, name)
         for name, transfer in self.transfers.items():
             yield ("transfers", name, "say"), transfer.say
+            yield ("transfers", name, "hold"), transfer.hold_sentence or ""
             yield ("transfers", name, "describe"), transfer.describe
         for name, entered in self.digits.fields.items():
             yield ("digits", "fields", name, "describe"), entered.describe

@@ -13,6 +13,7 @@ from pipecat.frames.frames import (
     TTSAudioRawFrame,
     TTSStartedFrame,
     TTSStoppedFrame,
+    TTSTextFrame,
 )
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.utils.text.base_text_aggregator import TextType
@@ -25,6 +26,7 @@ from transcripts.call import Call
 
 _OF_THE_MODEL = (TTSAudioRawFrame, AggregatedTextFrame, TTSStartedFrame, TTSStoppedFrame, InterruptionFrame)
 _CHUNK_SECS = 0.1
+_VOICE = (TTSAudioRawFrame, TTSTextFrame, TTSStartedFrame, TTSStoppedFrame)
 _POLL_SECS = 0.05
 _SPARE_SECS = 3.0
 """A sentence that is not through so long after it should be will not be heard any more."""
@@ -131,6 +133,19 @@ class Announcer(FrameProcessor):
         except TimeoutError:
             scribe.event("agent.announcement_lost")
 
+    async def play_piece(self, pcm: bytes, rate_hz: int) -> None:
+        """Send a short piece of sound that no words belong to, such as music; it follows the piece before."""
+        async with self._voice:
+            if self._scribe.agent.is_unheard or self._scribe.agent.is_complete:
+                await self.push_frame(TTSStartedFrame())
+                await self.push_frame(AnnouncedTextFrame("", text_type=TextType.SENTENCE))
+            await self.push_frame(TTSAudioRawFrame(audio=pcm, sample_rate=rate_hz, num_channels=1))
+
+    async def end_pieces(self) -> None:
+        """No more pieces follow."""
+        async with self._voice:
+            await self.push_frame(TTSStoppedFrame())
+
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         """Turn an announcement into speech; pass everything else on."""
         await super().process_frame(frame, direction)
@@ -143,6 +158,8 @@ class Announcer(FrameProcessor):
             return
         if (self._is_alone or self._skips_half) and self._is_held(frame, direction):
             return
+        if self._scribe.line.is_on_hold and isinstance(frame, _VOICE):
+            return  # whatever the model says now is not for a caller on hold
         await self.push_frame(frame, direction)
         if isinstance(frame, StartFrame):
             self._has_started = True

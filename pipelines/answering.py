@@ -7,11 +7,12 @@ from fastapi import WebSocket
 from loguru import logger
 
 from config.agent import AgentConfig
+from pipelines.call_services import CallServices
 from pipelines.clock import CallClock
 from pipelines.guest import AnyBot, GuestBot, run_guest
 from pipelines.housekeeping import Housekeeping
 from pipelines.live import LiveCalls
-from pipelines.run import CallServices, run_call
+from pipelines.run import run_call
 from pipelines.transports import CallTransport, phone_transport
 from telephony.media_stream import MediaStream, Start
 from transcripts.call import Call, EndReason

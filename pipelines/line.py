@@ -79,6 +79,7 @@ class CallLine:
         is_away: Whether the call has left its stream for a while: nothing is heard or said on the line.
         is_private: Whether what the caller says and presses is not to be kept: it is heard as silence.
         keys: Takes the keys that the caller presses, in place of everybody else; None: nobody does.
+        is_on_hold: Whether the caller waits for somebody else: what he says goes no further than the recording.
         last_sound_ms: When the far end last sent audio, silent or not.
         last_sign_ms: When it last sent anything.
         probe: Asks it for a sign of life; None where there is no way to ask.
@@ -96,6 +97,7 @@ class CallLine:
     is_away: bool = False
     is_private: bool = False
     keys: Callable[[str], None] | None = None
+    is_on_hold: bool = False
     last_sound_ms: float | None = None
     last_sign_ms: float | None = None
     probe: Callable[[], Awaitable[None]] | None = None

@@ -141,7 +141,7 @@ class PhoneInput(FastAPIWebsocketInputTransport):
             self._tell(self.pieces.take())
             is_taken = line.digit(event.digit)
             # A to D are keys of the standard that Pipecat has no name for, and that no caller's phone has.
-            if event.digit in _KEYS and not is_taken and not self._paused:
+            if event.digit in _KEYS and not is_taken and not self._paused and not self._line.is_on_hold:
                 self._audio_in_queue.put_nowait(InputDTMFFrame(button=KeypadEntry(event.digit)))
 
     def _tell(self, pieces: list[Piece]) -> None:
@@ -149,7 +149,7 @@ class PhoneInput(FastAPIWebsocketInputTransport):
         for at_ms, heard in pieces:
             pcm = bytes(len(heard)) if self._line.is_private else heard
             until_ms = self._line.caller_audio(at_ms, pcm)
-            if self._paused:
+            if self._paused or self._line.is_on_hold:
                 continue
             if self.audio_reader is not None:
                 self.audio_reader(pcm, until_ms)

@@ -2,20 +2,17 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 
-from google.genai import Client
 from loguru import logger
 
 from config.agent import AgentConfig
-from config.agents_folder import AgentWatch
 from config.pipeline import PipelineDefinition
 from pipelines.answering_machine import machine_of, watching
 from pipelines.attention import Attention
 from pipelines.away import Away
 from pipelines.call_recording import CallRecording
-from pipelines.callbacks import Callbacks
+from pipelines.call_services import CallServices
 from pipelines.conductor import Conductor
 from pipelines.consent import ConsentQuestion, ConsentRecords
 from pipelines.disclosure import discloses, open_when_heard
@@ -27,47 +24,19 @@ from pipelines.ladder import Ladder, Means
 from pipelines.live import LiveCall
 from pipelines.model_failures import ModelFailure
 from pipelines.pipeline_run import PipelineRun
-from pipelines.ringing import Ringing
 from pipelines.scribe import Scribe
 from pipelines.script import TakenOver, announces
-from pipelines.sentences import SentenceKind, Sentences
+from pipelines.sentences import SentenceKind
 from pipelines.stages import Assembly, CannotBuildPipeline, assemble
 from pipelines.tool_filling import ToolFilling
-from pipelines.toolbox import Toolbox
 from pipelines.tools import Bot, CallResources
 from pipelines.transfers import TransferMeans, Transfers
 from pipelines.transports import CallTransport
 from pipelines.waiting import Waiting, patient_connection
+from pipelines.warm_transfer import WarmMeans, WarmTransfer
 from telephony.next_step import NextStep
 from transcripts.call import Call, ConsentAnswer, ConsentGivenBy, EndReason
 from transcripts.log import CallLog
-from transcripts.records import Records
-
-
-@dataclass(frozen=True)
-class CallServices:
-    """What every call of this process shares.
-
-    Attributes:
-        gemini: The Gemini client; None when neither a key nor an endpoint is set.
-        ringing: The models of the calls that ring.
-        sentences: What can be said without a model.
-        recordings_dir: Where recordings go.
-        toolbox: What their models may use.
-        agents: Those that a call may be handed over to.
-        callbacks: Who arranges calls back.
-        records_of: Gives an agent, by its name, its bot's own rows.
-        agent_by_number: Which agent answers a number, now.
-    """
-
-    gemini: Client | None
-    ringing: Ringing
-    sentences: Sentences
-    recordings_dir: Path
-    toolbox: Toolbox
-    records_of: Callable[[str], Records]
-    agents: AgentWatch | None = None
-    callbacks: Callbacks | None = None
 
 
 async def run_call(
@@ -143,6 +112,7 @@ class _CallRun:
             self._away = live.away = Away(voice.wire, self._scribe, self._end_away)
             self._away.tell_twilio, self._away.on_change = live.tell_twilio, self._went_or_came
             self._conductor.is_away = lambda: voice.line.is_away
+        self._warm = self._make_warm()
         self._transfers = Transfers(self._transfer_means())
         self._keys = Keys(
             lambda: self._agent.digits,
@@ -152,6 +122,7 @@ class _CallRun:
             is_phone=voice.is_phone,
         )
         self._failed_away: ModelFailure | None = None
+        self._failed_on_hold: ModelFailure | None = None
         self._resting: asyncio.Task[None] | None = None
         live.on_end(self._asked_to_end)
         self._machine = machine_of(call, agent, self._scribe, services.sentences, lambda: self._assembly, self._leave)
@@ -336,10 +307,14 @@ class _CallRun:
             self._model_failed(failure)
 
     def _is_held(self) -> bool:
+        is_on_hold = self._warm is not None and self._warm.is_holding
+        if not is_on_hold and self._failed_on_hold is not None:
+            failure, self._failed_on_hold = self._failed_on_hold, None
+            self._model_failed(failure)
         is_asked = self._consent is not None and self._consent.is_asking and not self._is_nobody_to_ask()
         is_climbing = self._ladder is not None and self._ladder.is_climbing
         has_machine = self._machine is not None and self._machine.has_machine
-        return has_machine or is_asked or is_climbing or self._transfers.is_taking_message
+        return is_on_hold or has_machine or is_asked or is_climbing or self._transfers.is_taking_message
 
     def _model_failed(self, failure: ModelFailure) -> None:
         if self._voice.line.is_away:
@@ -349,6 +324,9 @@ class _CallRun:
             return  # the call is ending in any case
         if self._machine is not None and self._machine.has_machine:
             return  # nobody talks with the model any more
+        if self._warm is not None and self._warm.is_holding:
+            self._failed_on_hold = failure  # he may be with somebody else in a moment
+            return
         self._ladder.begin(failure)
 
     def _recovered(self) -> None:
@@ -461,6 +439,7 @@ class _CallRun:
             agent=lambda: self._agent,
             scribe=self._scribe,
             away=self._away,
+            warm=self._warm,
             by_number=lambda number: None if agents is None else agents.catalog.by_number(number),
             announcer=lambda: self._assembly.announcer,
             tell_model=self._tell_model,
@@ -476,6 +455,23 @@ class _CallRun:
         else:
             self._conductor.leave(reason, step)
 
+    def _make_warm(self) -> WarmTransfer | None:
+        ringer, conductor = self._services.ringer, self._conductor
+        if ringer is None or not ringer.can_ring or not self._voice.is_phone:
+            return None
+        means = WarmMeans(
+            call=self._call,
+            agent=lambda: self._agent,
+            scribe=self._scribe,
+            ringer=ringer,
+            announcer=lambda: self._assembly.announcer,
+            tell_model=self._tell_model,
+            is_ending=lambda: conductor.is_saying_goodbye,
+            is_over=lambda: conductor.reason is not None,
+            end=conductor.end,
+        )
+        return WarmTransfer(means)
+
     def _take_apart(self) -> None:
         """Let go of what knew each other; of nothing that a pipeline which still runs could ask for."""
         pipelines = self._pipelines
@@ -487,14 +483,18 @@ class _CallRun:
     async def _finish(self) -> EndReason:
         scribe, conductor = self._scribe, self._conductor
         reason = conductor.reason or EndReason.FAILED
+        if self._warm is not None:
+            reason = await self._warm.settle(reason)
         # The call was over then; winding up takes a moment that belongs neither to its turns nor to its recording.
         ended_ms = scribe.now_ms if conductor.ended_ms is None else conductor.ended_ms
         scribe.close(ended_ms)
         result = await self._recording.close(ended_ms)
+        if result is not None:
+            self._log.recording(result.status, result.error)
+        if self._warm is not None and self._warm.is_handed_over:
+            self._log.hand_over()
+            self._warm.hand_over()
+            return reason
         scribe.event("call.ended", at_ms=ended_ms, reason=reason.value, detail=self._detail)
-        self._log.finish(
-            reason,
-            recording_status=result.status if result else None,
-            recording_error=result.error if result else None,
-        )
+        self._log.finish(reason)
         return reason

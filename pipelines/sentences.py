@@ -256,6 +256,10 @@ def _texts(agent: AgentConfig, kind: SentenceKind) -> Iterator[str]:
     machine = agent.outbound.machine
     if kind is SentenceKind.APOLOGY and machine is not None and machine.message:
         yield machine.message
+    if kind is SentenceKind.TOOL_FILLER:
+        for transfer in agent.transfers.values():
+            if transfer.mode == "warm":
+                yield from filter(None, (transfer.say, transfer.hold_sentence))
     if kind is SentenceKind.APOLOGY:
         yield from (rung.say for rung in agent.on_failure if isinstance(rung, SayRung) and rung.say)
     if kind is SentenceKind.TOOL_FILLER:

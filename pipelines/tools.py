@@ -47,11 +47,12 @@ class CallEnding(Protocol):
 class Transferring(Protocol):
     """How a tool puts the caller through to somebody."""
 
-    async def begin(self, destination: str) -> dict[str, Any]:
+    async def begin(self, destination: str, summary: str = "") -> dict[str, Any]:
         """Begin to put the caller through to a destination of the agent's `transfers:`; returns what the model is told.
 
         Either `{"transferring": True, "to": ..., "now": what to say before}`, or `{"error": why not, ...}`. Returns at
-        once: the caller leaves when the agent has said its last words.
+        once: the caller leaves when the agent has said its last words. A warm transfer returns when nobody has taken
+        the call, with `outcome`; `summary` is what the person hears before he decides.
         """
         ...
 

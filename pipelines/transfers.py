@@ -20,6 +20,7 @@ from pipelines.dial_trip import Attempt, DialTrip
 from pipelines.message_taker import take_message
 from pipelines.scribe import Scribe
 from pipelines.transfer_loops import AgentByNumber, loop_in
+from pipelines.warm_transfer import WarmTransfer
 from telephony.away_step import DialOutcome
 from telephony.next_step import NextStep
 from transcripts.call import Call, Direction, EndReason
@@ -51,6 +52,7 @@ class TransferMeans:
     Attributes:
         agent: Whose call it is now.
         away: How the call leaves its stream; None where it cannot.
+        warm: Puts through warm; None where nobody can be rung.
         by_number: Which of our agents answers a number.
         announcer: Who speaks without the model.
         tell_model: Tells the model something, which it then speaks of.
@@ -64,6 +66,7 @@ class TransferMeans:
     agent: Callable[[], AgentConfig]
     scribe: Scribe
     away: Away | None
+    warm: WarmTransfer | None
     by_number: AgentByNumber
     announcer: Callable[[], Announcer]
     tell_model: Callable[[str], Awaitable[None]]
@@ -88,7 +91,7 @@ class Transfers:
         self._failed_ms: dict[str, float] = {}
         self._attempts: list[dict[str, Any]] = []
 
-    async def begin(self, destination: str) -> dict[str, Any]:
+    async def begin(self, destination: str, summary: str = "") -> dict[str, Any]:
         """Begin to put the caller through; returns what the model is told. See `pipelines.tools.Transferring`."""
         means, name = self._means, destination.strip()
         if not name and len(means.agent().transfers) == 1:
@@ -101,12 +104,25 @@ class Transfers:
         problem = self._problem(name, transfer)
         if problem is not None:
             return self._refuse(name, *problem)
+        if transfer.mode == "warm":
+            return await self._ask_first(name, transfer, summary)
         self._task = asyncio.create_task(self._put_through(name, transfer), name=f"transfer {means.call.call_id}")
         means.scribe.event("transfer.begun", destination=name, mode=transfer.mode)
         say = means.agent().render(transfer.say, means.call.variables)
         exactly = f'Say exactly this, and nothing else: "{say}"'
         freely = "Say in one short sentence that you are connecting the caller, unless you just did."
         return {"transferring": True, "to": name, "now": exactly if say else freely}
+
+    async def _ask_first(self, name: str, transfer: Transfer, summary: str) -> dict[str, Any]:
+        means = self._means
+        if means.warm is None:
+            why = "Nobody can be rung: the server has no credentials of Twilio's REST API."
+            return self._refuse(name, "no_credentials", why)
+        means.scribe.event("transfer.begun", destination=name, mode=transfer.mode)
+        result = await means.warm.run(name, transfer, summary)
+        if "outcome" in result:
+            self._failed_ms[name] = means.scribe.now_ms
+        return result
 
     async def close(self) -> None:
         """The call is over."""
@@ -125,7 +141,8 @@ class Transfers:
             return "no_phone", "Nobody can be put through on this line."
         if means.is_ending():
             return "ending", "The call is about to end."
-        if means.away.is_away or (self._task is not None and not self._task.done()):
+        is_asking = means.warm is not None and means.warm.is_busy
+        if is_asking or means.away.is_away or (self._task is not None and not self._task.done()):
             return "busy", "The caller is being put through already."
         failed_ms = self._failed_ms.get(name)
         if failed_ms is not None and means.scribe.now_ms - failed_ms < _FAILED_LATELY_MS:

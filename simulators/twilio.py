@@ -193,9 +193,9 @@ class TwilioSimulator:
         url = voice_url or str(number.get("voice_url") or "")
         if not url:
             raise ValueError("no voice_url is given, and the number has none")
-        book = AddressBook(dict(self.book.bases))
+        book = self.book
         if public_base_url:
-            book.bases[public_base_url.rstrip("/")] = base_of(url)
+            book = AddressBook(self.book.bases | {public_base_url.rstrip("/"): base_of(url)})
         setup = CallSetup(
             to=to,
             from_=from_,

@@ -183,6 +183,10 @@ class TwilioRest:
         """End the call. Returns False when it was over already. Raises `TwilioFailed`."""
         return await self._update(call_sid, status="completed")
 
+    async def cancel(self, call_sid: str) -> bool:
+        """Stop a phone from ringing. Returns False when it was answered, or the call is over. Raises `TwilioFailed`."""
+        return await self._update(call_sid, status="canceled")
+
     async def redirect(self, call_sid: str, twiml: str) -> bool:
         """Let the call go on with `twiml` instead of what it does now. Returns False when it was over already.
 

@@ -1,13 +1,12 @@
 """TwiML: what Twilio is told to do with a call, as XML text."""
 
-import re
 from collections.abc import Mapping
-from xml.etree.ElementTree import Element, SubElement, tostring
+from xml.etree.ElementTree import Element, SubElement
+
+from telephony.xml_text import clean as _clean
+from telephony.xml_text import render as _render
 
 MEDIA_TYPE = "application/xml"
-# Not allowed in XML 1.0 at all, escaped or not; one of them in a sentence would end the call with error 12100.
-_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-
 # The sentences that no agent says, because none is on the line. English speaks for every language not listed.
 _BUSY = {
     "en": "All our lines are busy at the moment. Please call again in a few minutes. Goodbye.",
@@ -172,11 +171,3 @@ def _say_known(sentences: Mapping[str, str], language: str) -> str:
 def _known(sentences: Mapping[str, str], language: str) -> tuple[str, str]:
     spoken = sentences.get(language.split("-", 1)[0].lower())
     return (spoken, language) if spoken else (sentences["en"], "en-US")
-
-
-def _clean(text: str) -> str:
-    return _NOT_XML.sub(" ", text)
-
-
-def _render(response: Element) -> str:
-    return f'<?xml version="1.0" encoding="UTF-8"?>{tostring(response, encoding="unicode")}'
