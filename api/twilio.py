@@ -49,8 +49,13 @@ async def answer(form: SignedForm, services: ServicesDep, call_id: CallId = "") 
     """
     incoming = webhooks.parse_incoming_call(form)
     if call_id:
-        async with database_in_time():
-            return _xml(await _answer_placed(services, call_id, incoming.call_sid))
+        try:
+            async with database_in_time():
+                return _xml(await _answer_placed(services, call_id, incoming.call_sid))
+        except DatabaseAway as error:
+            # Without its row nobody knows which agent speaks, or whether the call was called off.
+            logger.bind(call_id=call_id, problem=str(error)).error("a call that was answered has no database to go on")
+            return _xml(twiml.hang_up())
     answerer = await find_answerer(services, incoming)
     if answerer.twiml is not None:
         return _xml(answerer.twiml)

@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
+from storage.errors import DatabaseAway
 from tests.unit.api.wire import CALL_SID, Line
 
 BODY = {"agent": "front-desk", "to": "+15551230177"}
@@ -79,3 +80,13 @@ async def test_a_webhook_for_a_call_that_is_none_of_ours_is_hung_up(line: Line) 
     assert (answer.status_code, "<Hangup" in answer.text) == (200, True)
     status = await line.post("/twilio/status?call_id=unheard-of", CallSid=CALL_SID, CallStatus="ringing")
     assert status.status_code == 204
+
+
+async def test_whoever_answers_while_the_database_is_away_hears_no_error_of_twilios(line: Line) -> None:
+    async def away(call_id: str, call_sid: str) -> None:
+        raise DatabaseAway("away")
+
+    object.__setattr__(line.server.services.dialler, "take_webhook", away)
+    form = {"CallSid": CALL_SID, "To": "+15551230177", "From": "+15551230100"}
+    answer = await line.post("/twilio/voice?call_id=c1", **form)
+    assert (answer.status_code, "<Hangup" in answer.text) == (200, True)
