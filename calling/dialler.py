@@ -19,7 +19,7 @@ from calling.errors import (
     TwilioUnusable,
 )
 from calling.placing import Lines, Patience, Placing, lacking
-from calling.progress import MOVES
+from calling.progress import MOVES, State, after
 from calling.request import CallRequest
 from calling.schedule import Timers, check_time
 from config.agent import AgentConfig
@@ -168,19 +168,20 @@ class Dialler:
 
     async def take_status(self, row: CallRow, status: str, duration_secs: int | None = None) -> None:
         """Move a row as Twilio's word for its status says. What comes late, twice or out of order changes nothing."""
-        move = MOVES.get(status)
-        if move is None:
-            return
-        if move.status is CallStatus.RINGING:
-            await self._store.note_ringing(row.call_id)
-            return
-        if duration_secs is not None:
+        is_final = status in MOVES and MOVES[status].reason is not None
+        if duration_secs is not None and is_final:
             await self._store.note_answered_secs(row.call_id, duration_secs)
-        reason = move.reason or EndReason.FAILED
-        if await self._store.end_unplaced(row.call_id, reason):
+        before = State(CallStatus(row.status), None if row.end_reason is None else EndReason(row.end_reason))
+        later = after(before, status)
+        if later == before:
+            return
+        # The row may have moved since it was read: each statement says from where it moves.
+        if later.reason is None:
+            await self._store.note_ringing(row.call_id)
+        elif await self._store.end_unplaced(row.call_id, later.reason):
             self._lines.give_up(row.call_id)
-            metrics.CALLS_TOTAL.labels(end_reason=reason.value).inc()
-            logger.bind(call_id=row.call_id, reason=reason.value).info("placed call ended without a conversation")
+            metrics.CALLS_TOTAL.labels(end_reason=later.reason.value).inc()
+            logger.bind(call_id=row.call_id, reason=later.reason.value).info("placed call ended without a conversation")
 
     # ---- what is left behind ----
 

@@ -1,6 +1,7 @@
 """The dialler against the stand-in Twilio, without a server: only Twilio's list tells what became of a request."""
 
 import asyncio
+import random
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
@@ -13,6 +14,7 @@ from api.dialling import room_of
 from calling.dialler import Dialler
 from calling.errors import OverLimit, TwilioUnusable
 from calling.placing import Patience
+from calling.progress import State, after
 from calling.request import CallRequest
 from config.agent import AgentConfig
 from config.agents_folder import AgentCatalog
@@ -24,7 +26,8 @@ from simulators.twilio_rest import CREATE_CALL, LIST_CALLS, UPDATE_CALL
 from storage.engine import Database
 from telephony.rest import DialRequest, TwilioRest
 from tests.databases import database, database_url
-from transcripts.call import Call
+from transcripts.call import Call, CallStatus
+from transcripts.models import CallRow
 from transcripts.outgoing import Outgoing, OutgoingStore, Room
 from transcripts.owners import Owners
 
@@ -238,6 +241,28 @@ async def test_without_room_or_a_right_account_nothing_is_dialled(desk: Desk) ->
     assert caught.value.code == 20003
     assert not desk.twilio.calls
     assert not desk.lines.kept
+
+
+async def test_what_twilio_tells_in_any_order_and_number_moves_the_row_as_the_table_says(desk: Desk) -> None:
+    process, chance = desk.process("one"), random.Random(7)
+    for number in range(12):
+        outgoing, _ = await process.place(request(f"+155512302{number:02}"))
+        end = chance.choice(["completed", "busy", "no-answer", "failed", "canceled"])
+        told = ["initiated", "ringing", "in-progress", end, *chance.choices(["ringing", "in-progress", end], k=3)]
+        chance.shuffle(told)
+        state, stale = State(CallStatus.QUEUED), outgoing.call
+        for word in told:
+            state = after(state, word)
+            # Two callbacks may be read at once: the second one then knows the row as it was before the first.
+            await process.take_status(stale if chance.random() < 0.5 else await _row(desk, stale.call_id), word, 0)
+            row = await _row(desk, stale.call_id)
+            assert (row.status, row.end_reason) == (state.status, state.reason), told
+
+
+async def _row(desk: Desk, call_id: str) -> CallRow:
+    found = await desk.store.find(call_id)
+    assert found is not None
+    return found.call
 
 
 async def test_every_parameter_is_one_that_the_sdk_sends_and_the_stand_in_refuses_any_other(desk: Desk) -> None:
