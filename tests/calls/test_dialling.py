@@ -207,7 +207,7 @@ async def test_a_call_is_placed_when_its_time_has_come_and_not_when_that_is_long
     late = desk.process("late", now=due_at + timedelta(hours=1))
     found = await desk.swept(late, first.call.call_id)
     assert (found.call.end_reason, found.order.problem) == (
-        "failed_to_dial",
+        "missed",
         "No server was there to place it when it was to be placed.",
     )
     third, _ = await process.place(request(at=due_at))
