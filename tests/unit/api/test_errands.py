@@ -12,6 +12,7 @@ from pipelines.live import LiveCall, LiveCalls
 from switchboard.colleagues import Alone
 from switchboard.messages import Placed
 from switchboard.refusal import Refusal
+from telephony.machine_detection import AnsweredBy
 from tests.unit.api.wire import CALL_SID, STREAM_SID, Line, start_message
 from transcripts.call import Call, Direction
 
@@ -112,3 +113,17 @@ async def test_while_nobody_can_be_asked_a_process_keeps_to_its_share() -> None:
     assert await admit(colleagues, live, "b") == Refusal.MAX_CALLS
     assert colleagues.gone == ["b"]
     assert isinstance(await admit(Alone(), live, "b"), LiveCall), "a server of one process has no shares"
+
+
+async def test_who_took_a_call_is_told_to_the_process_that_has_it_whenever_its_call_begins(line: Line) -> None:
+    services = line.server.services
+    errands, heard = Errands(services), list[AnsweredBy]()
+    told = {"answered_by": "machine_start"}
+    assert await errands.run_errand("answered_by", "c1", CALL_SID, told) is None, "the call is not here"
+    live = services.live.admit("c1")
+    assert live is not None
+    assert await errands.run_errand("answered_by", "c1", CALL_SID, told) == {}
+    live.on_answered(heard.append)
+    assert heard == [AnsweredBy.MACHINE_START], "it was told before the call had begun"
+    await errands.run_errand("answered_by", "c1", CALL_SID, {"answered_by": "machine_end_beep"})
+    assert heard == [AnsweredBy.MACHINE_START, AnsweredBy.MACHINE_END_BEEP]

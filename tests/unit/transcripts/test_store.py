@@ -151,3 +151,18 @@ async def test_text_that_no_database_can_hold_is_mended(store: CallStore) -> Non
 async def test_a_turn_needs_its_call(store: CallStore) -> None:
     with pytest.raises(IntegrityError):
         await store.add_turn("unknown", 0, Turn(Speaker.CALLER, "Hi", 0, 1))
+
+
+async def test_who_took_a_call_stands_but_for_the_end_of_a_machines_greeting(store: CallStore) -> None:
+    await store.open_call(make_call("c9", "CA9"))
+    for word, kept in (
+        ("machine_start", "machine_start"),
+        ("human", "machine_start"),
+        ("machine_end_beep", "machine_end_beep"),
+        ("machine_end_other", "machine_end_beep"),
+        ("unknown", "machine_end_beep"),
+    ):
+        await store.note_answered_by("c9", word)
+        row = await store.get_call("c9")
+        assert row is not None
+        assert row.answered_by == kept
