@@ -76,7 +76,9 @@ class Errands:
                 return {}
             case "caller_left":
                 if (live := services.live.get(call_id)) is None:
-                    return None
+                    held = services.phone_calls.find(call_sid)
+                    # One that has ended here is written down by its log, as soon as the database takes it.
+                    return None if held is None or held.reason is None else {}
                 live.end(EndReason.CALLER_HUNG_UP)
                 return {}
             case "end_call":

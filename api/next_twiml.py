@@ -145,8 +145,14 @@ async def end_without_stream(services: Services, row: CallRow) -> EndReason:
     services.colleagues.give_up(row.call_id)
     if row.status == CallStatus.ENDED:
         return EndReason(row.end_reason)
-    reason = EndReason.CONNECTION_LOST if row.status == CallStatus.LIVE else EndReason.NEVER_CONNECTED
-    if await services.store.finish_call(row.call_id, reason, ended_at=datetime.now(UTC)):
+    held = services.phone_calls.find(row.call_sid or "")
+    # A call that ended here lately, and whose log still waits for the database.
+    known = held.reason if held is not None else None
+    reason = known or (EndReason.CONNECTION_LOST if row.status == CallStatus.LIVE else EndReason.NEVER_CONNECTED)
+    is_first = await services.store.finish_call(row.call_id, reason, ended_at=datetime.now(UTC))
+    if is_first and known is not None:
+        return known
+    if is_first:
         metrics.CALLS_TOTAL.labels(end_reason=reason.value).inc()
         logger.bind(call_id=row.call_id, reason=reason.value).warning("call ended without its stream")
         return reason

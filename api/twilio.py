@@ -202,7 +202,9 @@ async def _refuse(services: Services, row: CallRow, agent: AgentConfig, reason: 
 
 async def _end_elsewhere(services: Services, row: CallRow) -> bool:
     """Have the call ended by the process that has it; False when there is none."""
-    told = await services.colleagues.run_errand("caller_left", call_id=row.call_id, timeout_secs=_TELL_SECS)
+    told = await services.colleagues.run_errand(
+        "caller_left", call_id=row.call_id, call_sid=row.call_sid or "", timeout_secs=_TELL_SECS
+    )
     return told is not None
 
 

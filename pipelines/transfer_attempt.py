@@ -85,7 +85,7 @@ class Attempt:
         return True
 
     def as_row(self) -> TransferRow:
-        """Return it as the database keeps it."""
+        """Return it as the database keeps it: without the summary, which is words of the talk."""
         return TransferRow(
             transfer_id=self.transfer_id,
             call_id=self.call.call_id,
@@ -94,7 +94,6 @@ class Attempt:
             destination=self.destination,
             address=self.address,
             language=self.language,
-            summary=self.summary,
             status=self.status.value,
             leg_sid=self.leg_sid,
             created_at=datetime.now(UTC),

@@ -168,7 +168,6 @@ class TransferRow(Row, table=True):
     address: str
     """Whom: a number or a SIP address."""
     language: str
-    summary: str
     status: str
     leg_sid: str | None = None
     """Twilio's id of the person's call."""

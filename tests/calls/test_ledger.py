@@ -78,7 +78,7 @@ async def open_server(folder: Path) -> AsyncGenerator[tuple[Server, Endings]]:
         closing.push_async_callback(database.close)
         await database.migrate()
         store = CallStore(database)
-        street = Street(twilio, gemini.base_url, gemini.ca_file, folder, folder / "agents", store, closing)
+        street = Street(twilio, gemini.base_url, gemini.ca_file, folder, folder / "agents", store, closing, database)
         server = await street.serve(max_calls=_MAX_CALLS, bots_dir=folder / "bots")
         yield server, Endings(twilio, gemini, store, server.base_url)
 

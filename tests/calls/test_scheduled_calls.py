@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 import yaml
 
 from simulators.script import parse_script
@@ -54,6 +55,7 @@ async def test_a_call_is_placed_at_its_time_unless_it_was_called_off_or_is_forbi
     await call.hang_up()
 
 
+@pytest.mark.soak
 async def test_a_scheduled_call_outlives_kill_9_and_is_dialled_once_by_the_next_server(tmp_path: Path) -> None:
     async with open_street(tmp_path) as town:
         first = await town.serve(may_dial=True)

@@ -5,6 +5,8 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from simulators.call_setup import AnswerPolicy
 from simulators.simulated_call import SimulatedCall
 from tests.calls.conftest import CALLER, write_agents
@@ -47,6 +49,7 @@ def said(call: SimulatedCall) -> str:
     return " ".join(detail for _, verb, detail in call.verbs if verb == "Say")
 
 
+@pytest.mark.soak
 async def test_webhooks_may_reach_any_process_of_the_server(tmp_path: Path) -> None:
     async with open_street(tmp_path) as street:
         server = await serve(street, processes=2)
@@ -68,6 +71,7 @@ async def test_webhooks_may_reach_any_process_of_the_server(tmp_path: Path) -> N
                 calls.create_task(put_through())
 
 
+@pytest.mark.soak
 async def test_those_who_talk_talk_on_when_the_process_dies_and_nobody_else_is_left_waiting(tmp_path: Path) -> None:
     async with open_street(tmp_path) as street:
         doomed, other = await asyncio.gather(serve(street), serve(street))

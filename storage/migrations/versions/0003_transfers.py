@@ -42,7 +42,6 @@ def upgrade() -> None:
         sa.Column("destination", sa.String(), nullable=False),
         sa.Column("address", sa.String(), nullable=False),
         sa.Column("language", sa.String(), nullable=False),
-        sa.Column("summary", sa.String(), nullable=False),
         sa.Column("status", sa.String(), nullable=False),
         sa.Column("leg_sid", sa.String(), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),

@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
+from api.admission import call_of
+from api.phone_calls import PhoneCall
 from telephony.next_step import NextStep, transfer_to
 from tests.unit.api.wire import (
     CALL_SID,
@@ -97,6 +99,17 @@ async def test_a_live_call_that_no_process_holds_is_apologised_for(line: Line) -
     await line.server.services.store.go_live(given["call_id"])
     assert tags(await line.ask_next()) == ["Say", "Hangup"]
     assert (await line.row()).end_reason == "connection_lost"
+
+
+async def test_a_call_whose_end_waits_for_the_database_has_ended_as_its_process_knows(line: Line) -> None:
+    services = line.server.services
+    given = await line.ring()
+    await services.store.go_live(given["call_id"])
+    row = await line.row()
+    ended = PhoneCall(call_of(row), services.agents.catalog.agents[0], STREAM_SID, None)
+    services.phone_calls.end(ended, EndReason.CALLER_HUNG_UP)
+    assert (await line.post("/twilio/status", CallSid=CALL_SID, CallStatus="completed")).status_code == 204
+    assert (await line.row()).end_reason == "caller_hung_up"
 
 
 async def test_a_call_that_winds_up_here_is_waited_for(line: Line) -> None:

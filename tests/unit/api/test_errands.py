@@ -127,3 +127,4 @@ async def test_who_took_a_call_is_told_to_the_process_that_has_it_whenever_its_c
     assert heard == [AnsweredBy.MACHINE_START], "it was told before the call had begun"
     await errands.run_errand("answered_by", "c1", CALL_SID, {"answered_by": "machine_end_beep"})
     assert heard == [AnsweredBy.MACHINE_START, AnsweredBy.MACHINE_END_BEEP]
+    services.live.release("c1")

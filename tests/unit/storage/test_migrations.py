@@ -132,8 +132,8 @@ def test_transfers_up_down_and_up(database_url: str) -> None:
     db.move("0002")
     db.run(_OPEN_CALL, call_id="c1")
     insert = (
-        "INSERT INTO transfers (transfer_id, call_id, call_sid, agent_name, destination, address, language, summary, "
-        "status, created_at) VALUES ('t1', 'c1', 'CA1', 'a', 'owner', '+15551230198', 'en', '', :status, "
+        "INSERT INTO transfers (transfer_id, call_id, call_sid, agent_name, destination, address, language, status, "
+        "created_at) VALUES ('t1', 'c1', 'CA1', 'a', 'owner', '+15551230198', 'en', :status, "
         "'2026-03-01 09:00:00')"
     )
     for _ in range(2):

@@ -27,7 +27,6 @@ def attempt(transfer_id: str = "t1", status: TransferStatus = TransferStatus.CAL
         destination="owner",
         address="+15551230198",
         language="en-US",
-        summary="Alex asks about a bill.",
         status=status.value,
         created_at=NOW,
     )
