@@ -1,6 +1,7 @@
 """How an agent listens and speaks from now on, as tools may change it in mid-call: more time, another language."""
 
 from collections.abc import Callable
+from weakref import ref
 
 from loguru import logger
 from pipecat.frames.frames import Frame, STTUpdateSettingsFrame, TTSUpdateSettingsFrame
@@ -36,7 +37,11 @@ class Attention:
         self._own = agent
         self._scribe, self._conductor = scribe, conductor
         self._assembly, self._ladder = assembly, ladder
-        self.desk: CallResources | None = None
+        self._desk: ref[CallResources] | None = None
+
+    def belong_to(self, desk: CallResources) -> None:
+        """What this agent's tools reach is to know the agent as it speaks, too. Not kept: it keeps this."""
+        self._desk = ref(desk)
 
     def wait_longer(self, secs: float) -> None:
         """Give the caller time."""
@@ -63,8 +68,8 @@ class Attention:
             ladder = self._ladder()
             if ladder is not None:
                 ladder.speak_as(self.agent)
-            if self.desk is not None:
-                self.desk.agent = self.agent
+            if self._desk is not None and (desk := self._desk()) is not None:
+                desk.agent = self.agent
             await self._tell_services(self._assembly())
             self._scribe.event("language.switched", language=found)
             logger.bind(language=found).info("the agent speaks another language now")

@@ -15,6 +15,7 @@ from pipecat.services.llm_service import FunctionCallParams
 from config.agent import AgentConfig
 from config.pipeline import GeminiLive as GeminiLiveSettings
 from pipelines.gemini_setup import LiveSetup, declare_tools
+from pipelines.housekeeping import take_apart
 from pipelines.line import CallLine
 from pipelines.link_listener import Beginning, Cause, Resumption
 from pipelines.model_failures import ModelFailure
@@ -112,6 +113,7 @@ class ConsentEar:
             self._line.listeners.remove(self)
         self._lately.clear()
         await self._link.close()
+        take_apart([self])  # it and its link would keep each other, and the line of a call that has ended
 
     # ---- LineListener ----
 

@@ -212,8 +212,8 @@ class _CallRun:
         records = self._services.records_of(agent.name)
         desk = CallResources(self._call, agent, settings, records, self._scribe, self._conductor)
         desk.handing_over, desk.recording = self._handoffs, self._recording
-        desk.attending, self._attention.desk = self._attention, desk
-        desk.transfers, desk.keys = self._transfers, self._keys
+        self._attention.belong_to(desk)
+        desk.attending, desk.transfers, desk.keys = self._attention, self._transfers, self._keys
         desk.callbacks = self._services.callbacks if agent.outbound.enabled else None
         desk.texting = self._services.toolbox.texting
         return desk
@@ -478,7 +478,7 @@ class _CallRun:
         take_apart(leftover for pipeline in pipelines for leftover in pipeline.leftovers)
         if all(pipeline.leftovers for pipeline in pipelines):
             self._voice.line.listeners.clear()
-            take_apart([self])
+            take_apart([self._recording, self._consent, self])
 
     async def _finish(self) -> EndReason:
         scribe, conductor = self._scribe, self._conductor

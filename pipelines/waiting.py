@@ -87,7 +87,11 @@ class Waiting:
         self._model = model
         self._stall_ms = connection.stall_secs * 1000.0
         self._give_up_ms = connection.give_up_secs * 1000.0
-        self._filling = ToolFilling(scribe, limits, self._fill_tool_time)
+
+        async def fill_tool_time(text: str | None) -> None:  # without `self`: the two would keep each other
+            await _say(scribe, announcer, SentenceKind.TOOL_FILLER, text)
+
+        self._filling = ToolFilling(scribe, limits, fill_tool_time)
         self._wait: _Wait | None = None
 
     async def tick(self) -> ModelFailure | None:
@@ -121,7 +125,7 @@ class Waiting:
         if not wait.has_filled:
             wait.has_filled = True
             self._scribe.event("model.stalled", waited_ms=round(waited_ms))
-            await self._say(SentenceKind.FILLER)
+            await _say(self._scribe, self._announcer, SentenceKind.FILLER)
         if self._model.is_answering:
             return None  # on its way to the line
         if waited_ms >= self._give_up_ms:
@@ -153,9 +157,7 @@ class Waiting:
             metrics.RECOVERIES_TOTAL.labels(kind="stalled", outcome="recovered").inc()
             self._scribe.event("recovery", kind="stalled", outcome="recovered")
 
-    async def _fill_tool_time(self, text: str | None) -> None:
-        await self._say(SentenceKind.TOOL_FILLER, text)
 
-    async def _say(self, kind: SentenceKind, text: str | None = None) -> None:
-        if not await self._announcer.announce(kind, text):
-            self._scribe.event("agent.has_no_sound", kind=kind.value)
+async def _say(scribe: Scribe, announcer: Voice, kind: SentenceKind, text: str | None = None) -> None:
+    if not await announcer.announce(kind, text):
+        scribe.event("agent.has_no_sound", kind=kind.value)
