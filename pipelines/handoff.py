@@ -103,7 +103,10 @@ class Handoffs:
             self._carry_out(stage, agent, bot, taken_over, prepared), name=f"handoff {self.call.call_id}"
         )
         self._task.add_done_callback(lambda _task: self._forget_task())
-        await asyncio.shield(prepared)
+        try:
+            await asyncio.shield(prepared)
+        finally:
+            del prepared  # a refusal in it refers to this frame, and so each would keep the other
         return self._told.set
 
     async def close(self) -> None:
@@ -158,7 +161,7 @@ class Handoffs:
         except ToolRefused as refusal:
             scribe.event("agent.handoff_failed", to=agent.name, reason=refusal.reason)
             if not prepared.done():
-                prepared.set_exception(refusal)
+                prepared.set_exception(refusal.with_traceback(None))
                 prepared.exception()  # seen, also when the tool is no longer there to be told
         finally:
             prepared.cancel()

@@ -178,6 +178,7 @@ class ModelLink:
                 try:
                     beginning = await self._connect(connection, handle)
                 except Exception as error:
+                    error.__traceback__ = None  # websockets' refusal refers to itself, and would keep us by our frame
                     if not self._news.is_set():
                         failure = sort_failure(error)
                         if handle is not None and _is_refusal(error):
