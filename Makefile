@@ -3,8 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
-# One bounded suite on two cores: whole calls wait more than they compute, so four processes keep both busy.
-PYTEST_JOBS ?= 4
+# One bounded suite on two cores: whole calls wait more than they compute, so five processes keep both busy.
+PYTEST_JOBS ?= 5
 
 .PHONY: demo run test check soak bench lock format clean
 .DEFAULT_GOAL := demo

@@ -116,6 +116,8 @@ async def start_server(tmp_path: Path) -> AsyncGenerator[Callable[..., Any]]:
                     "gemini_ca_file": gemini.ca_file,
                     "agents_dir": agents_dir,
                     "data_dir": tmp_path / "data",
+                    # The loop is shared with the stand-in and the browser's driver: its lag is not the server's own.
+                    "max_loop_lag_ms": 10_000,
                     **settings,
                 },
             )

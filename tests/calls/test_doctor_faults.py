@@ -253,6 +253,7 @@ def _where(world: World, what: str) -> str:
     return what.replace("{folder}", str(world.folder)).replace("{number}", NUMBER)
 
 
+@pytest.mark.soak
 async def test_each_fault_alone_is_named_with_its_cure(world: World) -> None:
     world.begin_anew()
     assert await world.examine() == {}

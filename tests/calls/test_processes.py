@@ -109,7 +109,8 @@ async def metric(server: Server, name: str) -> float:
     return sum(float(line.split()[-1]) for line in text.splitlines() if re.match(rf"{name}[ {{]", line))
 
 
-@pytest.mark.parametrize("processes", [2, pytest.param(4, marks=pytest.mark.soak)])
+@pytest.mark.soak
+@pytest.mark.parametrize("processes", [2, 4])
 async def test_a_hundred_calls_are_spread_and_counted_as_one_server(
     processes: int, quiet: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -312,6 +313,7 @@ async def test_a_killed_process_is_replaced_and_the_others_calls_go_on(tmp_path:
         assert recording.duration_ms > 0
 
 
+@pytest.mark.soak
 async def test_all_drain_in_order_when_the_server_is_told_to_stop(tmp_path: Path) -> None:
     async with open_street(tmp_path) as street:
         server = await street.serve(processes=2, drain_secs=7)

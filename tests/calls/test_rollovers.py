@@ -40,7 +40,7 @@ SAID = {
         pytest.param(20, 7.0, marks=[pytest.mark.soak, pytest.mark.timeout(400)]),
     ],
 )
-@pytest.mark.parametrize("is_refused", [False, True], ids=["resumed", "seeded"])
+@pytest.mark.parametrize("is_refused", [False, pytest.param(True, marks=pytest.mark.soak)], ids=["resumed", "seeded"])
 async def test_the_conversation_goes_on_over_many_connections(make_house, rollovers, limit_secs, is_refused):
     house = await make_house(
         agents={"front-desk": {"greeting": ""}}, gemini={"scripts": [parse_script(SCRIPT, source="remembers")]}

@@ -41,7 +41,7 @@ class LateVoice(Voice):
         await self._sleep_until(self._playback_end())
 
 
-@pytest.mark.parametrize("voice", [EarlyVoice, LateVoice])
+@pytest.mark.parametrize("voice", [EarlyVoice, pytest.param(LateVoice, marks=pytest.mark.soak)])
 async def test_each_answer_is_one_turn_with_its_own_words(make_house, monkeypatch, voice):
     monkeypatch.setattr(gemini_conversation, "Voice", voice)
     house = await make_house()
