@@ -142,7 +142,7 @@ async def test_a_tool_runs_when_the_caller_has_agreed_and_what_is_slow_has_its_o
         call = await house.dial_quietly()
         await house.say(call, "hello")
         await happened(house, call, "agent.began")
-        await call.wait_quiet(quiet_ms=400)
+        await call.wait_quiet(quiet_ms=1000)
         [first] = told(house)
         assert (first["refused"], first["say"]) == (
             "not_confirmed",
@@ -152,7 +152,7 @@ async def test_a_tool_runs_when_the_caller_has_agreed_and_what_is_slow_has_its_o
         await house.say(call, "yes-please")
         await happened(house, call, "tool.result")
         await happened(house, call, "agent.began", 2)
-        await call.wait_quiet(quiet_ms=400)
+        await call.wait_quiet(quiet_ms=1000)
         [seen] = shop.seen
         assert (seen.method, seen.target, seen.body) == ("POST", "/back/7", '{"order": "7"}')
         [filler] = await house.events(call, "agent.announced")
@@ -160,7 +160,7 @@ async def test_a_tool_runs_when_the_caller_has_agreed_and_what_is_slow_has_its_o
         # Another order: the model asks itself, and the caller says no.
         await house.say(call, "stop")
         await happened(house, call, "agent.began", 3)
-        await call.wait_quiet(quiet_ms=400)
+        await call.wait_quiet(quiet_ms=1000)
         assert [answer["refused"] for answer in told(house)[2:]] == ["not_confirmed", "not_confirmed"]
         await house.say(call, "no-thanks")
         await happened(house, call, "tool.declined")

@@ -197,8 +197,8 @@ async def test_a_repeated_webhook_keeps_the_agent_of_the_first(line: Line, webho
 
 async def test_a_share_gives_each_caller_the_same_agent_with_every_call(line: Line) -> None:
     agents: dict[str, set[str]] = {}
-    for number in range(24):
-        caller, call_sid = f"+44207946000{number % 8}", f"CA{number}"
+    for number in range(32):
+        caller, call_sid = f"+4420794600{number % 24:02}", f"CA{number}"
         assert tags(await ring(line, call_sid, From=caller)) == ["Connect"]
         agents.setdefault(caller, set()).add((await chosen(line, call_sid))[0])
     assert all(len(names) == 1 for names in agents.values())
