@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -15,9 +15,8 @@ from config.machine import FOLDER
 from config.on_failure import RUNGS
 from config.pipeline import STAGES, PipelineDefinition, Stage
 from config.wording import describe, suggest
-from config.yaml_text import FaultyYaml, parse_yaml
-
-MAX_FILE_BYTES = 256 * 1024
+from config.yaml_mapping import MAX_FILE_BYTES, parse_mapping
+from config.yaml_text import FaultyYaml
 
 KnownBots = Mapping[str, type[BaseModel] | None]
 ToolCheck = Callable[[AgentConfig], Iterable[Fault]]
@@ -66,18 +65,12 @@ def _parse(path: Path, content: bytes, checks: Checks) -> tuple[AgentConfig | No
     if not AGENT_NAME.fullmatch(name):
         cure = "the file's name is the agent's name: lower-case letters, digits and dashes"
         return None, [Fault((), f"{name!r} is not a usable agent name", cure)]
-    if len(content) > MAX_FILE_BYTES:
-        return None, [Fault((), f"is larger than {MAX_FILE_BYTES // 1024} KiB", "move long texts into the bot")]
     try:
-        values = parse_yaml(content.decode("utf-8-sig"))
-    except UnicodeDecodeError as error:
-        return None, [Fault((), f"is not UTF-8 text (byte {error.start})", "save it as UTF-8")]
+        fields = parse_mapping(
+            content, when_large="move long texts into the bot", when_empty="begin with 'bot: receptionist'"
+        )
     except FaultyYaml as error:
         return None, error.faults
-    if not isinstance(values, dict):
-        what = "is empty" if values is None else "must be a mapping of names to values"
-        return None, [Fault((), what, "begin with 'bot: receptionist'")]
-    fields = cast(dict[str, Any], values)
     if "name" in fields:
         return None, [Fault(("name",), "is taken from the file's name", "remove this line")]
     try:

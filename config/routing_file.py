@@ -2,17 +2,17 @@
 
 from collections.abc import Iterator, Mapping, Set
 from pathlib import Path
-from typing import Any, cast
 
 from pydantic import ValidationError
 
 from config.agent import AgentConfig
-from config.agent_file import MAX_FILE_BYTES, dotted, fault_of
+from config.agent_file import dotted, fault_of
 from config.errors import AgentProblem, Fault
 from config.opening_hours import unknown_hours
 from config.routing import Result, Routing
 from config.wording import suggest
-from config.yaml_text import FaultyYaml, parse_yaml
+from config.yaml_mapping import MAX_FILE_BYTES, parse_mapping
+from config.yaml_text import FaultyYaml
 
 
 def read_routing(path: Path) -> tuple[Routing | None, list[AgentProblem]]:
@@ -28,19 +28,14 @@ def read_routing(path: Path) -> tuple[Routing | None, list[AgentProblem]]:
 
 def parse_routing(content: bytes) -> tuple[Routing | None, list[Fault]]:
     """As `read_routing`, for the file's bytes; the problems do not know their file."""
-    if len(content) > MAX_FILE_BYTES:
-        return None, [Fault((), f"is larger than {MAX_FILE_BYTES // 1024} KiB", "ask a webhook instead")]
     try:
-        values = parse_yaml(content.decode("utf-8-sig"))
-    except UnicodeDecodeError as error:
-        return None, [Fault((), f"is not UTF-8 text (byte {error.start})", "save it as UTF-8")]
+        values = parse_mapping(
+            content, when_large="ask a webhook instead", when_empty="begin with 'routes:', or remove the file"
+        )
     except FaultyYaml as error:
         return None, error.faults
-    if not isinstance(values, dict):
-        what = "is empty" if values is None else "must be a mapping of names to values"
-        return None, [Fault((), what, "begin with 'routes:', or remove the file")]
     try:
-        routing = Routing.model_validate(cast(dict[str, Any], values))
+        routing = Routing.model_validate(values)
     except ValidationError as error:
         return None, [fault_of(Routing, line) for line in error.errors()]
     faults = [*_repeated(routing), *_unknown_hours(routing)]

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict
 
-from config.agent_file import MAX_FILE_BYTES, Checks, parse_agent, read_agent
+from config.agent_file import Checks, parse_agent, read_agent
 from config.errors import AgentErrors
+from config.yaml_mapping import MAX_FILE_BYTES
 
 PATH = Path("config/agents/x.yaml")
 
