@@ -7,9 +7,9 @@ moment later changes nothing.
 import asyncio
 import socket
 import ssl
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from typing import cast
+from typing import TypeVar, cast
 
 import anyio
 import httpcore
@@ -18,6 +18,8 @@ import httpx
 import httpx2
 
 from net.public_address import host_fault, is_public
+
+_Stream = TypeVar("_Stream")
 
 _MOST_CONNECTIONS = 100
 _KEEP_SECS = 30.0
@@ -61,6 +63,19 @@ class AddressGuard:
         return addresses
 
 
+async def _first_that_connects(
+    addresses: Iterable[str], connect: Callable[[str], Awaitable[_Stream]], failures: tuple[type[Exception], ...]
+) -> _Stream:
+    """Connect with the first address that lets us; raises what the last one failed with. `failures[0]`: none at all."""
+    failure: Exception | None = None
+    for address in addresses:
+        try:
+            return await connect(address)
+        except failures as error:
+            failure = error
+    raise failure or failures[0]("no address")
+
+
 class _Pinned(httpcore.AsyncNetworkBackend):
     def __init__(self, guard: AddressGuard) -> None:
         self._guard = guard
@@ -74,13 +89,11 @@ class _Pinned(httpcore.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        failure: Exception | None = None
-        for address in await self._guard.addresses(host, port):
-            try:
-                return await self._inner.connect_tcp(address, port, timeout, local_address, socket_options)
-            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
-                failure = error
-        raise failure or httpcore.ConnectError("no address")
+        return await _first_that_connects(
+            await self._guard.addresses(host, port),
+            lambda address: self._inner.connect_tcp(address, port, timeout, local_address, socket_options),
+            (httpcore.ConnectError, httpcore.ConnectTimeout),
+        )
 
     async def sleep(self, seconds: float) -> None:
         await anyio.sleep(seconds)
@@ -101,13 +114,11 @@ class _Pinned2(httpcore2.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
     ) -> httpcore2.AsyncNetworkStream:
-        failure: Exception | None = None
-        for address in await self._guard.addresses(host, port):
-            try:
-                return await self._inner.connect_tcp(address, port, timeout, local_address, socket_options)
-            except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as error:
-                failure = error
-        raise failure or httpcore2.ConnectError("no address")
+        return await _first_that_connects(
+            await self._guard.addresses(host, port),
+            lambda address: self._inner.connect_tcp(address, port, timeout, local_address, socket_options),
+            (httpcore2.ConnectError, httpcore2.ConnectTimeout),
+        )
 
     async def sleep(self, seconds: float) -> None:
         await anyio.sleep(seconds)
