@@ -146,12 +146,12 @@ async def end_without_stream(services: Services, row: CallRow) -> EndReason:
     if row.status == CallStatus.ENDED:
         return EndReason(row.end_reason)
     held = services.phone_calls.find(row.call_sid or "")
-    # A call that ended here lately, and whose log still waits for the database.
-    known = held.reason if held is not None else None
-    reason = known or (EndReason.CONNECTION_LOST if row.status == CallStatus.LIVE else EndReason.NEVER_CONNECTED)
+    if held is not None and held.reason is not None:
+        # It ended here lately, and its log still waits for the database: the end comes after all that was said.
+        services.log_writer.open(row.call_id).finish(held.reason)
+        return held.reason
+    reason = EndReason.CONNECTION_LOST if row.status == CallStatus.LIVE else EndReason.NEVER_CONNECTED
     is_first = await services.store.finish_call(row.call_id, reason, ended_at=datetime.now(UTC))
-    if is_first and known is not None:
-        return known
     if is_first:
         metrics.CALLS_TOTAL.labels(end_reason=reason.value).inc()
         logger.bind(call_id=row.call_id, reason=reason.value).warning("call ended without its stream")
