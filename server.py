@@ -1,51 +1,27 @@
-"""Composition root: settings -> database -> bots -> agents -> log -> app, and the server that runs it."""
+"""Composition root: settings, bots, then all that the routes use; the app, and the server that runs it."""
 
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
-from functools import partial
 from typing import Self
 
 from fastapi import FastAPI
 
 from api import routes
 from api.deps import Services
-from api.dialling import open_dialler
 from api.errands import Errands
-from api.lines import OutgoingLines
-from api.rescue import open_rescue
-from api.secret_key import BadSecretKey, load_or_create
-from api.talks import open_talks
-from api.transfer_desk import open_transfer_desk
+from api.opening import open_services
+from api.secret_key import BadSecretKey
 from api.web_server import WebServer
 from bots import BotErrors, load_bots
-from calling.callbacks import CallsBack
-from config.agent_file import Checks
-from config.agents_folder import watch_agents
 from config.errors import AgentErrors
-from config.guest_environment import guest_environment
-from config.settings import Settings, lend_environment
-from pipelines import GuestBot
-from pipelines.answering import Answering
-from pipelines.call_services import CallServices
-from pipelines.callbacks import CannotCallBack
-from pipelines.gemini_client import client_for
-from pipelines.guest import settings_of_bots
-from pipelines.live import LiveCalls
-from pipelines.ringing import Ringing
-from pipelines.sentences import open_sentences
-from pipelines.stages import check_dotted
-from pipelines.toolbox import Toolbox
-from pipelines.voice_activity import load_voice_model
+from config.settings import Settings
 from storage.errors import BadDatabaseUrl, DatabaseAhead, DatabaseAway
-from storage.keys import KeyStore
 from switchboard.colleagues import Alone, Colleagues
 from switchboard.member import Member
 from switchboard.port import PortTaken, bind
 from switchboard.start_failure import CannotStart
-from telemetry.loop_lag import LoopLag
-from transcripts.archive import BadDataFolder, open_archive
-from transcripts.records import Records
+from transcripts.archive import BadDataFolder
 
 # Webhook forms and session descriptions are a few KiB; nothing larger is ever read.
 _MAX_BODY_BYTES = 64 * 1024
@@ -53,48 +29,13 @@ _CURED_BY_OPERATOR = (AgentErrors, BotErrors, BadDataFolder, BadDatabaseUrl, Bad
 _CURED_BY_DATABASE = (DatabaseAway, DatabaseAhead)
 
 
-@asynccontextmanager
-async def open_services(settings: Settings, colleagues: Colleagues) -> AsyncGenerator[Services]:
-    """Build everything the routes use; close it at the end. Raises what `CannotStart` is made from."""
-    secret = await asyncio.to_thread(load_or_create, settings.data_dir / "secret.key")
-    bots = await asyncio.to_thread(load_bots, settings.bots_dir)
-    if any(isinstance(bot, GuestBot) for bot in bots.values()):
-        lend_environment(await asyncio.to_thread(guest_environment, settings))
-    toolbox = Toolbox(bots, settings)
-    checks = Checks(settings_of_bots(bots), check_dotted, toolbox.faults_of)
-    agents = await asyncio.to_thread(watch_agents, settings.agents_dir, checks)
-    await asyncio.to_thread(load_voice_model)
-    gemini = await asyncio.to_thread(client_for, settings)
-    async with AsyncExitStack() as closing:
-        enter = closing.enter_async_context
-        archive = await enter(open_archive(settings))
-        db, store, log, folder = archive.database, archive.store, archive.log_writer, archive.recordings_dir
-        lag = closing.enter_context(LoopLag(settings.max_loop_lag_ms).measuring())
-        live = LiveCalls(settings.max_calls, most_here=settings.max_calls_per_process, is_slow=lag.is_slow)
-        reader = gemini if settings.prepare_sentences else None
-        sentences = await enter(open_sentences(settings.data_dir / "sentences", reader, lambda: agents.catalog.agents))
-        await enter(toolbox.opened(lambda: agents.catalog.agents))
-        ringing, calls_back = Ringing(gemini, bots, sentences, toolbox), CallsBack(CannotCallBack)
-        closing.push_async_callback(ringing.close)
-        rows, desk = partial(Records, db), await enter(open_transfer_desk(settings, db))
-        shared = CallServices(gemini, ringing, sentences, folder, toolbox, rows, agents, calls_back, desk)
-        answering, name = Answering(bots, live, log, shared), archive.instance.name
-        talks = await enter(open_talks(settings, answering, store, owner=name, colleagues=colleagues))
-        rescue = await enter(open_rescue(settings, store, log, agents, desk))
-        lines = OutgoingLines(live, answering, colleagues, name)
-        dialler = await enter(open_dialler(settings, db, agents, lines, archive.workflows, calls_back))
-        await enter(archive.at_work(rescue.watch_rows))
-        records, calls = (db, agents, store, log), (live, answering, answering.run_stream)
-        rest = (talks, name, rescue, archive.sweeper, dialler, KeyStore(db), desk, sentences, colleagues)
-        yield Services(settings, *records, *calls, secret, *rest)
-
-
 def create_app(settings: Settings, colleagues: Colleagues | None = None) -> FastAPI:
     """Return the app; its lifespan opens the services and keeps them in `app.state.services`."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
-        async with open_services(settings, colleagues or Alone()) as services:
+        bots = await asyncio.to_thread(load_bots, settings.bots_dir)
+        async with open_services(settings, bots, colleagues or Alone()) as services:
             app.state.services = services
             yield
 

@@ -13,8 +13,9 @@ import cli
 from bots import load_bots
 from config.agents_folder import load_agents
 from config.settings import Settings, environment_name
+from pipelines.guest import settings_of_bots
 from pipelines.stages import check_dotted
-from server import create_app, settings_of_bots
+from server import create_app
 from telemetry import metrics
 from tests.test_architecture import FENCED, MAY_IMPORT
 

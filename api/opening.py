@@ -1,0 +1,102 @@
+"""Everything the routes use, built from settings and bots, and closed in the reverse order."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+
+from api.deps import Services
+from api.dialling import open_dialler
+from api.lines import OutgoingLines
+from api.rescue import open_rescue
+from api.secret_key import load_or_create
+from api.talks import open_talks
+from api.transfer_desk import open_transfer_desk
+from calling.callbacks import CallsBack
+from config.agent_file import Checks
+from config.agents_folder import watch_agents
+from config.guest_environment import guest_environment
+from config.settings import Settings, lend_environment
+from pipelines import AnyBot, GuestBot
+from pipelines.answering import Answering
+from pipelines.call_services import CallServices
+from pipelines.callbacks import CannotCallBack
+from pipelines.gemini_client import client_for
+from pipelines.guest import settings_of_bots
+from pipelines.live import LiveCalls
+from pipelines.ringing import Ringing
+from pipelines.sentences import open_sentences
+from pipelines.stages import check_dotted
+from pipelines.toolbox import Toolbox
+from pipelines.voice_activity import load_voice_model
+from storage.keys import KeyStore
+from switchboard.colleagues import Colleagues
+from telemetry.loop_lag import LoopLag
+from transcripts.archive import open_archive
+from transcripts.records import Records
+
+
+@asynccontextmanager
+async def open_services(
+    settings: Settings, bots: Mapping[str, AnyBot], colleagues: Colleagues
+) -> AsyncGenerator[Services]:
+    """Build everything the routes use; close it at the end. Raises what `CannotStart` is made from."""
+    secret = await asyncio.to_thread(load_or_create, settings.data_dir / "secret.key")
+    if any(isinstance(bot, GuestBot) for bot in bots.values()):
+        lend_environment(await asyncio.to_thread(guest_environment, settings))
+    toolbox = Toolbox(bots, settings)
+    checks = Checks(settings_of_bots(bots), check_dotted, toolbox.faults_of)
+    agents = await asyncio.to_thread(watch_agents, settings.agents_dir, checks)
+    await asyncio.to_thread(load_voice_model)
+    gemini = await asyncio.to_thread(client_for, settings)
+    async with AsyncExitStack() as closing:
+        enter = closing.enter_async_context
+        archive = await enter(open_archive(settings))
+        db, store, log, name = archive.database, archive.store, archive.log_writer, archive.instance.name
+
+        lag = closing.enter_context(LoopLag(settings.max_loop_lag_ms).measuring())
+        live = LiveCalls(settings.max_calls, most_here=settings.max_calls_per_process, is_slow=lag.is_slow)
+        reader = gemini if settings.prepare_sentences else None
+        sentences = await enter(open_sentences(settings.data_dir / "sentences", reader, lambda: agents.catalog.agents))
+        await enter(toolbox.opened(lambda: agents.catalog.agents))
+        ringing, calls_back = Ringing(gemini, bots, sentences, toolbox), CallsBack(CannotCallBack)
+        closing.push_async_callback(ringing.close)
+        desk = await enter(open_transfer_desk(settings, db))
+        shared = CallServices(
+            gemini=gemini,
+            ringing=ringing,
+            sentences=sentences,
+            recordings_dir=archive.recordings_dir,
+            toolbox=toolbox,
+            records_of=partial(Records, db),
+            agents=agents,
+            callbacks=calls_back,
+            ringer=desk,
+        )
+        answering = Answering(bots, live, log, shared)
+
+        talks = await enter(open_talks(settings, answering, store, owner=name, colleagues=colleagues))
+        rescue = await enter(open_rescue(settings, store, log, agents, desk))
+        lines = OutgoingLines(live, answering, colleagues, name)
+        dialler = await enter(open_dialler(settings, db, agents, lines, archive.workflows, calls_back))
+        await enter(archive.at_work(rescue.watch_rows))
+        yield Services(
+            settings=settings,
+            database=db,
+            agents=agents,
+            store=store,
+            log_writer=log,
+            live=live,
+            answering=answering,
+            run_stream=answering.run_stream,
+            token_secret=secret,
+            talks=talks,
+            instance=name,
+            rescue=rescue,
+            sweeper=archive.sweeper,
+            dialler=dialler,
+            keys=KeyStore(db),
+            transfers=desk,
+            sentences=sentences,
+            colleagues=colleagues,
+        )
