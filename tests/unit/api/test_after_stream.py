@@ -109,7 +109,7 @@ async def test_a_call_whose_end_waits_for_the_database_has_ended_as_its_process_
     ended = PhoneCall(call_of(row), services.agents.catalog.agents[0], STREAM_SID, None)
     services.phone_calls.end(ended, EndReason.CALLER_HUNG_UP)
     assert (await line.post("/twilio/status", CallSid=CALL_SID, CallStatus="completed")).status_code == 204
-    assert await services.log_writer.flush()
+    assert await services.log_writer.flush(5)
     assert (await line.row()).end_reason == "caller_hung_up"
 
 
