@@ -17,6 +17,7 @@ from config.outbound import Outbound
 from config.phrases import DISCLOSURE, Disclosure, Phrases, Sentence, fill_in_phrases
 from config.pipeline import PipelineDefinition
 from config.placeholders import fill_placeholders, placeholders
+from config.privacy import Privacy, Retention
 from config.recording import Recording, consent_faults
 from config.telephone_number import PhoneNumber, is_costly
 from config.tools import Tools
@@ -116,6 +117,8 @@ class AgentConfig(BaseModel):
         default=DISCLOSURE, description="Said first of all to whoever is called; false: nothing is said."
     )
     recording: Recording = Field(default_factory=Recording, description="Whether the call is kept as audio.")
+    privacy: Privacy = Field(default_factory=Privacy, description="What of a call is not written down.")
+    retention: Retention = Field(default_factory=Retention, description="How long what is left of a call is kept.")
     analysis: Analysis = Field(default_factory=Analysis, description="What is worked out after the call.")
     webhook: HttpUrl | None = Field(default=None, description="Receives the finished call, signed.")
     settings: dict[str, Any] = Field(default={}, description="The bot's own settings; the bot says which.")

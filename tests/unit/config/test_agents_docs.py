@@ -15,6 +15,7 @@ from config.listening import Ambient, Idle, Listening
 from config.on_failure import DEFAULT_LADDER, RUNGS, MessageLimits
 from config.outbound import Outbound
 from config.pipeline import STAGES, GeminiCompression, GeminiConnection, GeminiVad
+from config.privacy import Privacy, Retention
 from config.recording import Recording, WithoutConsent
 from config.transfers import Target, Transfer
 
@@ -28,6 +29,8 @@ HEADINGS = {
     Ambient: "`ambient`",
     Outbound: "`outbound`",
     Recording: "`recording`",
+    Privacy: "`privacy`",
+    Retention: "`retention`",
     Handoff: "`handoff`",
     WithoutConsent: "`without_consent`",
     Analysis: "`analysis`",
