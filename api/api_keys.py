@@ -7,19 +7,24 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from api.access import may_ask_openly
+from api.asking import OPEN, Rule
 from api.deps import ServicesDep
 from api.errors import KeyNeeded, ScopeMissing
 from api.patience import database_in_time
-
-OPEN = ""
-"""Who asks in the open mode."""
+from storage.audit import Actor, ActorKind
+from storage.keys import SCOPES
 
 
 def needs(scope: str) -> Callable[..., Awaitable[str]]:
-    """Return a door that lets pass whose key has this scope, and tells the key's id; `OPEN` in the open mode."""
+    """Return a door that lets pass whose key has this scope, and tells the key's id; `OPEN` in the open mode.
+
+    Who it was is kept for the audit log, see `actor_of`. Raises KeyError for a scope that there is not.
+    """
+    _ = SCOPES[scope]
 
     async def check(request: Request, services: ServicesDep) -> str:
         if may_ask_openly(services.settings, request.headers):
+            request.state.actor = Actor(ActorKind.THIS_MACHINE)
             return OPEN
         scheme, _, given = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not given.strip():
@@ -28,8 +33,10 @@ def needs(scope: str) -> Callable[..., Awaitable[str]]:
             key = await services.keys.check(given.strip(), now=datetime.now(UTC))
         if scope not in key.scopes:
             raise ScopeMissing(f"This API key lacks the scope {scope}; make one with it: cli.py keys create.")
+        request.state.actor = Actor(ActorKind.KEY, key.key_id)
         return key.key_id
 
+    check.rule = Rule(scope)  # pyright: ignore[reportFunctionMemberAccess]
     return check
 
 

@@ -9,6 +9,7 @@ from typing import Annotated
 from fastapi import Depends, WebSocket
 from starlette.requests import HTTPConnection
 
+from api.audit_log import Audit
 from api.phone_calls import PhoneCalls
 from api.rescue import Rescue
 from api.talks import Talks
@@ -48,6 +49,7 @@ class Services:
     `sweeper` closes the calls of processes that are proven dead.
     `colleagues` are the other processes of this server.
     `dialler` places calls, and `keys` knows who may ask for them.
+    `audit` writes down who changed what, and who heard which recording.
     `rescue` saves callers on a dead line; `phone_calls` are those whose streams came here.
     `asker` asks the operator's own webhooks.
     `end_grace_secs`: how long Twilio's questions about a call wait for its stream to have ended here.
@@ -69,6 +71,7 @@ class Services:
     sweeper: Sweeper
     dialler: Dialler
     keys: KeyStore
+    audit: Audit
     transfers: TransferDesk
     sentences: Sentences | None = None
     colleagues: Colleagues = field(default_factory=Alone)

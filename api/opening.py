@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
+from api.audit_log import Audit
 from api.deps import Services
 from api.dialling import open_dialler
 from api.lines import OutgoingLines
@@ -29,6 +30,7 @@ from pipelines.sentences import open_sentences
 from pipelines.stages import check_dotted
 from pipelines.toolbox import Toolbox
 from pipelines.voice_activity import load_voice_model
+from storage.audit import AuditStore
 from storage.keys import KeyStore
 from switchboard.colleagues import Colleagues
 from telemetry.loop_lag import LoopLag
@@ -96,6 +98,7 @@ async def open_services(
             sweeper=archive.sweeper,
             dialler=dialler,
             keys=KeyStore(db),
+            audit=Audit(AuditStore(db), secret),
             transfers=desk,
             sentences=sentences,
             colleagues=colleagues,

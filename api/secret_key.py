@@ -1,5 +1,7 @@
 """The key that signs stream tokens: made once per data folder, shared by every process that uses the folder."""
 
+import hashlib
+import hmac
 import os
 import secrets
 from pathlib import Path
@@ -36,6 +38,11 @@ def load_or_create(path: Path) -> bytes:
     finally:
         draft.unlink()
     return _read(path)
+
+
+def derive(secret: bytes, purpose: str) -> bytes:
+    """Return the key for one purpose, 32 bytes: who learns it knows neither the secret nor the key of another one."""
+    return hmac.digest(secret, f"trunkline/{purpose}".encode(), hashlib.sha256)
 
 
 def _read(path: Path) -> bytes:

@@ -17,8 +17,23 @@ from storage.rows import Row, insert_or_ignore
 
 SCOPES: Mapping[str, str] = MappingProxyType(
     {
-        "calls:read": "see calls and how they ended",
+        "agents:read": "see agents and their versions",
+        "agents:write": "make, change, publish and delete agents",
+        "calls:read": "see calls, what was said in them and how they ended",
         "calls:write": "place calls, call them off, hang up",
+        "recordings:read": "hear what was recorded",
+        "keys:read": "see which API keys there are",
+        "keys:write": "make, rotate and revoke API keys, of no more scopes than its own",
+        "usage:read": "see what was used and what it cost",
+        "analysis:read": "see what was made of calls after their end",
+        "analysis:write": "have calls analysed again",
+        "webhooks:read": "see webhooks and what was delivered",
+        "webhooks:write": "make and change webhooks, deliver again",
+        "people:read": "export all that is held on a number",
+        "people:write": "erase people, and say who must not be called",
+        "audit:read": "see who changed what, and who heard which recording",
+        "metrics:read": "read /metrics",
+        "playground:use": "talk to agents in the playground",
     }
 )
 """Everything that a key may be good for."""
@@ -62,6 +77,11 @@ class KeyRow(Row, table=True):
     expires_at: datetime | None = None
     last_used_at: datetime | None = None
     revoked_at: datetime | None = None
+    previous_hash: str | None = None
+    """Of the secret before the last rotation, which is good until `previous_until`."""
+    previous_until: datetime | None = None
+    agents: list[str] | None = Field(default=None, sa_type=JSON(none_as_null=True))  # pyright: ignore[reportArgumentType]
+    """The only agents it may see and use; None: all."""
 
 
 @dataclass(frozen=True, slots=True)

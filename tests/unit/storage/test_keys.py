@@ -59,7 +59,7 @@ async def test_a_key_ends_with_its_time_or_at_a_word(keys: KeyStore) -> None:
 @pytest.mark.parametrize(
     ("name", "scopes", "fault", "told"),
     [
-        ("x", ["calls:wirte"], UnknownScope, "no scope 'calls:wirte'; there are calls:read, calls:write"),
+        ("x", ["calls:wirte"], UnknownScope, "no scope 'calls:wirte'; there are agents:read, agents:write"),
         ("x", [], UnknownScope, "good for nothing"),
         (" ", ["calls:read"], BadKeyName, "1 to 100"),
         ("a\nb", ["calls:read"], BadKeyName, "printable"),

@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from sqlmodel import Column, Integer, MetaData, Table, text
 
 import privacy.tables
+import storage.audit
 import storage.keys
 import transcripts.do_not_call
 import transcripts.models as models
@@ -33,7 +34,12 @@ async def _compare(database: Database, metadata: MetaData) -> list[Any]:
 
 
 async def test_the_migrations_make_exactly_the_declared_tables(database: Database) -> None:
-    declared = (storage.keys.KeyRow, transcripts.do_not_call.DoNotCallRow, privacy.tables.ReceiptRow)
+    declared = (
+        storage.keys.KeyRow,
+        storage.audit.AuditRow,
+        transcripts.do_not_call.DoNotCallRow,
+        privacy.tables.ReceiptRow,
+    )
     assert {row.__tablename__ for row in declared} <= set(Row.metadata.tables)
     assert await _compare(database, Row.metadata) == []
 
@@ -74,7 +80,12 @@ async def test_the_checks_are_those_the_models_declare(database: Database) -> No
 
 async def test_migrating_again_changes_nothing(database: Database) -> None:
     await database.migrate()
-    declared = (storage.keys.KeyRow, transcripts.do_not_call.DoNotCallRow, privacy.tables.ReceiptRow)
+    declared = (
+        storage.keys.KeyRow,
+        storage.audit.AuditRow,
+        transcripts.do_not_call.DoNotCallRow,
+        privacy.tables.ReceiptRow,
+    )
     assert {row.__tablename__ for row in declared} <= set(Row.metadata.tables)
     assert await _compare(database, Row.metadata) == []
 
@@ -106,7 +117,12 @@ async def test_two_processes_start_at_once(database_url: str, tmp_path: Path) ->
         assert process.returncode == 0, problem.decode()
     database = Database(database_url)
     await database.connect(wait_secs=5)
-    declared = (storage.keys.KeyRow, transcripts.do_not_call.DoNotCallRow, privacy.tables.ReceiptRow)
+    declared = (
+        storage.keys.KeyRow,
+        storage.audit.AuditRow,
+        transcripts.do_not_call.DoNotCallRow,
+        privacy.tables.ReceiptRow,
+    )
     assert {row.__tablename__ for row in declared} <= set(Row.metadata.tables)
     assert await _compare(database, Row.metadata) == []
     await database.close()
