@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import NoDecode
 
+from config.sealing_keys import BadSealingKeys, read_keys
 from config.wording import problem, shown
 
 LOG_LEVELS = ("TRACE", "DEBUG", "INFO", "SUCCESS", "WARNING", "ERROR", "CRITICAL")
@@ -118,6 +119,16 @@ def _hosts_and_ports(value: object) -> object:
     return tuple(part.strip().lower() for part in value.split(",") if part.strip())
 
 
+def _sealing_keys(text: SecretStr) -> SecretStr:
+    try:
+        has_keys = bool(read_keys(text.get_secret_value().split(",")))
+    except BadSealingKeys as error:
+        raise problem(str(error), "make a key with: openssl rand -base64 32") from error
+    if not has_keys:
+        raise problem("holds no key", "write id:base64 of 32 bytes, or leave it unset")
+    return text
+
+
 def _host_and_port(text: str) -> str:
     host, separator, port = text.rpartition(":")
     is_port = port.isascii() and port.isdigit() and 0 < int(port) < 65_536
@@ -143,6 +154,8 @@ RedisUrl = Annotated[str, AfterValidator(_redis_url)]
 ExistingFile = Annotated[Path, AfterValidator(_file)]
 LogLevel = Annotated[str, AfterValidator(_log_level)]
 Secret = Annotated[SecretStr, Field(min_length=1)]
+SealingKeyTexts = Annotated[SecretStr, AfterValidator(_sealing_keys)]
+"""`id:base64 of 32 bytes`, comma between; the first one is the current one."""
 ToolSecretsByName = Annotated[dict[str, Secret], NoDecode, BeforeValidator(_secrets_by_name)]
 HostsAndPorts = Annotated[
     tuple[Annotated[str, AfterValidator(_host_and_port)], ...], NoDecode, BeforeValidator(_hosts_and_ports)

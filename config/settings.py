@@ -23,6 +23,7 @@ from config.setting_kinds import (
     LogLevel,
     Port,
     RedisUrl,
+    SealingKeyTexts,
     Secret,
     ToolSecretsByName,
     WebUrl,
@@ -118,12 +119,17 @@ class Settings(BaseSettings):
     agents_dir: Path = Field(default=Path("config/agents"), description="Folder of agents, one YAML file each.")
     bots_dir: Path = Field(default=Path("bots"), description="Folder of bots, one Python file each.")
     data_dir: Path = Field(
-        default=Path("data"), description="Folder of recordings, the SQLite file and our own secret."
+        default=Path("data"), description="Folder of recordings, the SQLite file and our own secrets."
     )
     database_url: DatabaseUrl = Field(
         default_factory=_default_database_url,
         repr=False,
         description="PostgreSQL or SQLite URL; unset: trunkline.db in the data folder.",
+    )
+    sealing_keys: SealingKeyTexts | None = Field(
+        default=None,
+        description="Keys that seal what is private, id:base64 of 32 bytes, comma between, the current one first; "
+        "unset: sealing.keys in the data folder, made at the first start.",
     )
     redis_url: RedisUrl | None = Field(default=None, repr=False, description="Redis URL; unset: no Redis.")
 
