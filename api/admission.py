@@ -53,6 +53,7 @@ def call_of(row: CallRow) -> Call:
         call_id=row.call_id,
         call_sid=row.call_sid,
         agent_name=row.agent_name,
+        agent_version=row.agent_version,
         direction=Direction(row.direction),
         from_number=row.from_number,
         to_number=row.to_number,

@@ -118,6 +118,7 @@ def describe(row: CallRow, order: OutgoingRow | None = None) -> dict[str, Any]:
         "status": row.status,
         "direction": row.direction,
         "agent": row.agent_name,
+        "agent_version": row.agent_version,
         "from": row.from_number,
         "to": row.to_number,
         "variables": dict(row.variables),

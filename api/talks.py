@@ -243,6 +243,7 @@ def _new_call(agent: AgentConfig) -> Call:
         call_id=uuid4().hex,
         call_sid=None,
         agent_name=agent.name,
+        agent_version=agent.origin.version,
         direction=Direction.BROWSER,
         from_number=None,
         to_number=None,

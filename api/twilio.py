@@ -139,6 +139,7 @@ def _new_call(incoming: webhooks.IncomingCall, agent: AgentConfig, variables: Ma
         call_id=uuid4().hex,
         call_sid=incoming.call_sid,
         agent_name=agent.name,
+        agent_version=agent.origin.version,
         direction=Direction.INBOUND,
         from_number=incoming.from_number,
         to_number=incoming.to_number,

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, Self, cast
 
-from pydantic import BaseModel, ConfigDict, Field, HttpUrl, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, HttpUrl, PrivateAttr, ValidationError, model_validator
 from pydantic_core import InitErrorDetails
 
 from config.digits import Digits
@@ -13,6 +13,7 @@ from config.identifier import Identifier
 from config.language_code import LanguageCode
 from config.listening import Listening, fill_in_listening, listening_faults
 from config.on_failure import DEFAULT_LADDER, Ladder, PipelineRung, SayRung
+from config.origin import IN_A_FILE, Origin
 from config.outbound import Outbound
 from config.phrases import DISCLOSURE, Disclosure, Phrases, Sentence, fill_in_phrases
 from config.pipeline import PipelineDefinition
@@ -122,6 +123,19 @@ class AgentConfig(BaseModel):
     analysis: Analysis = Field(default_factory=Analysis, description="What is worked out after the call.")
     webhook: HttpUrl | None = Field(default=None, description="Receives the finished call, signed.")
     settings: dict[str, Any] = Field(default={}, description="The bot's own settings; the bot says which.")
+
+    _origin: Origin = PrivateAttr(default=IN_A_FILE)
+
+    @property
+    def origin(self) -> Origin:
+        """Where it comes from; a copy keeps it."""
+        return self._origin
+
+    def coming_from(self, origin: Origin) -> Self:
+        """Return the same agent with another origin."""
+        agent = self.model_copy()
+        agent._origin = origin
+        return agent
 
     def render(self, text: str, extra: Mapping[str, str] | None = None) -> str:
         """Return `text` with {variables} filled in; a value in `extra` goes before the agent's own.

@@ -77,13 +77,14 @@ class Order(_Body):
 
     `started_at` is ISO 8601 with its zone. `is_announced`: Twilio's voice tells the caller of the recording;
     `is_disclosed`: and that an assistant calls. `overrides`: what the call changes of its agent. `keep_secs`: how long
-    the place is kept; None: as long as for any call that rings.
+    the place is kept; None: as long as for any call that rings. `agent_version`: which one of a stored agent.
     """
 
     kind: Literal["order"] = "order"
     call_id: str
     call_sid: str
     agent_name: str
+    agent_version: int | None = None
     direction: str
     from_number: str | None = None
     to_number: str | None = None

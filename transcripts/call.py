@@ -131,7 +131,8 @@ class Call:
 
     `is_announced`: Twilio's voice has told the caller already that the call is recorded; `is_disclosed`: and that an
     automated assistant calls. `answered_by`: who took a call that we placed, in Twilio's word, as far as that was known
-    when the stream began. `overrides`: what this call changes of its agent, see `config.overrides`.
+    when the stream began. `overrides`: what this call changes of its agent, see `config.overrides`. `agent_version`:
+    which version of it, for an agent that is stored.
     """
 
     call_id: str
@@ -146,6 +147,7 @@ class Call:
     is_disclosed: bool = False
     answered_by: str | None = None
     overrides: dict[str, Any] = field(default_factory=dict[str, Any])
+    agent_version: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

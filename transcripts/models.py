@@ -64,6 +64,8 @@ class CallRow(Row, table=True):
     """Who was rung for the caller, in order: destination, address, outcome, and how long they talked, if they did."""
     answered_by: str | None = None
     """Who took a call that we placed, in Twilio's word, where Twilio was asked to find out."""
+    agent_version: int | None = None
+    """Which version of the agent the call began with; None: the agent is a file's."""
 
 
 class OutgoingRow(Row, table=True):

@@ -68,6 +68,7 @@ class CallStore:
             "call_id": call.call_id,
             "call_sid": call.call_sid,
             "agent_name": call.agent_name,
+            "agent_version": call.agent_version,
             "direction": call.direction.value,
             "status": status.value,
             "from_number": call.from_number,
