@@ -3,29 +3,28 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from contextlib import AsyncExitStack, suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Literal
 
-from websockets.exceptions import InvalidHandshake
-
 from simulators import twiml_player
 from simulators.answering_machine import AnsweringMachine, detect
 from simulators.call_setup import ENDED_STATUSES, CallOutcome, CallSetup, EndedBy, Network
-from simulators.caller import Caller, CallOver, Clip, StreamEnd
+from simulators.caller import Caller, CallOver, Clip
 from simulators.conference import JoinConference
 from simulators.dialling import Dial, Dialling, DialTarget
 from simulators.far_person import FarPerson
 from simulators.faults import Strike
 from simulators.key_tones import KeysHeard
 from simulators.line_faults import is_line_fault, line_fault
-from simulators.media_socket import Line, drop_query, new_sid, open_stream
+from simulators.media_socket import Line, new_sid
 from simulators.noise import NoiseBed
 from simulators.playout import Clear, Heard, MarkReturn
 from simulators.status_callbacks import StatusCallbacks
-from simulators.stream_errors import explain_close, explain_refusal
+from simulators.stream_leg import StreamLeg
 from simulators.telephone_audio import Pcm
+from simulators.twilio_form import voice_form
 from simulators.twilio_webhook import AddressBook, CallError, WebhookAnswer
 from simulators.twiml_player import Finished, Goto, TwimlError, parse_twiml
 from simulators.twiml_source import TwimlSource
@@ -381,46 +380,14 @@ class SimulatedCall:
 
     async def connect_stream(self, verb: twiml_player.ConnectStream) -> dict[str, str]:
         """Open the media stream and hold it until the server closes it."""
-        stream_sid = new_sid("MZ")
-        if drop_query(verb.url) != verb.url:
-            self.errors.append(CallError(31920, "query strings on <Stream url> are dropped", verb.url))
-        place = self._book.find(drop_query(verb.url))
-        result = {"StreamSid": stream_sid} | ({"StreamName": verb.name} if verb.name else {})
-        error: CallError | None = None
-        async with AsyncExitStack() as stack:
-            try:
-                socket = await stack.enter_async_context(
-                    open_stream(
-                        place.dialled_url,
-                        signed_url=place.public_url,
-                        call_sid=self.sid,
-                        account_sid=self._network.account_sid,
-                        stream_sid=stream_sid,
-                        auth_token=self._network.auth_token,
-                        parameters=verb.parameters,
-                        trust=self._network.trust,
-                        line=self.line,
-                        keep=self._network.keep,
-                    )
-                )
-            except (InvalidHandshake, OSError) as problem:
-                error = explain_refusal(problem, place.public_url)
-            else:
-                caller = Caller(socket, noise=self._noise)
-                self.callers.append(caller)
-                self._has_caller.set()
-                if self.machine is not None:
-                    stack.callback(self.machine.take(caller, self.hang_up))
-                await self._tell_stream(verb, stream_sid, "stream-started")
-                if await caller.run() is StreamEnd.MALFORMED_MESSAGE:
-                    error = CallError(31924, caller.protocol_error or "", place.public_url)
-                else:
-                    error = explain_close(socket, place.public_url)
-        if error is not None:
-            self.errors.append(error)
-            result |= {"StreamError": error.message, "StreamErrorCode": str(error.code)}
-        await self._tell_stream(verb, stream_sid, "stream-error" if error else "stream-stopped")
-        return result
+        leg = StreamLeg(self._network, self._book, self.sid, self.line, self._noise, self.errors)
+        return await leg.hold(verb, self._took_stream, lambda event: self._tell_stream(verb, leg.stream_sid, event))
+
+    def _took_stream(self, caller: Caller, until_closed: ExitStack) -> None:
+        self.callers.append(caller)
+        self._has_caller.set()
+        if self.machine is not None:
+            until_closed.callback(self.machine.take(caller, self.hang_up))
 
     async def dial(self, verb: Dial) -> dict[str, str]:
         """Ring the telephones named, each with the outcome it was given."""
@@ -454,24 +421,7 @@ class SimulatedCall:
     # ---- what Twilio tells the server ----
 
     def _form(self, extra: Mapping[str, str]) -> dict[str, str]:
-        """The parameters of every voice webhook; Twilio sends (and signs) the empty ones too."""
-        setup = self.setup
-        form = {
-            "AccountSid": self._network.account_sid,
-            "ApiVersion": "2010-04-01",
-            "CallSid": self.sid,
-            "CallStatus": self.status,
-            "Direction": setup.direction,
-            "From": setup.from_,
-            "To": setup.to,
-            "Caller": setup.from_,
-            "Called": setup.to,
-        }
-        for party in ("From", "To", "Caller", "Called"):
-            form |= {f"{party}City": "", f"{party}State": "", f"{party}Zip": "", f"{party}Country": "US"}
-        if self.answered_by:
-            form["AnsweredBy"] = self.answered_by
-        return form | dict(extra)
+        return voice_form(self._network.account_sid, self.sid, self.status, self.setup, self.answered_by) | dict(extra)
 
     def _tell(self, event: str, extra: Mapping[str, str] | None = None) -> None:
         """Queue a status callback, if the server asked for it."""
