@@ -5,8 +5,10 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 # One bounded suite on two cores: whole calls wait more than they compute, so five processes keep both busy.
 PYTEST_JOBS ?= 5
+# What tests that name no database of their own run on: sqlite or postgresql.
+DATABASE ?= sqlite
 
-.PHONY: demo run test check soak bench lock format clean
+.PHONY: demo run test test-postgres check soak bench lock format clean
 .DEFAULT_GOAL := demo
 
 # `ensurepip` is what Debian and Ubuntu split out of python3; without it `-m venv` fails half-way.
@@ -34,7 +36,11 @@ run: .venv
 	@$(BIN)/python cli.py run
 
 test: .venv
-	@$(BIN)/python -m pytest -n $(PYTEST_JOBS) --dist load --maxschedchunk 1 -m "not soak"
+	@TEST_DATABASE=$(DATABASE) $(BIN)/python -m pytest -n $(PYTEST_JOBS) --dist load --maxschedchunk 1 -m "not soak"
+
+# The same on PostgreSQL, which comes from a Python package: nothing has to be installed or started.
+test-postgres:
+	@$(MAKE) --no-print-directory test DATABASE=postgresql
 
 check: .venv
 	@$(BIN)/ruff format --check .

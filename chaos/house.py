@@ -36,11 +36,15 @@ class DrillHouse:
 
 
 @asynccontextmanager
-async def drill_house(folder: Path, *, tool_secs: float = 0.0) -> AsyncGenerator[DrillHouse]:
+async def drill_house(
+    folder: Path, *, tool_secs: float = 0.0, database_url: str | None = None
+) -> AsyncGenerator[DrillHouse]:
     """Open a house in `folder`; its front desk apologises and then transfers when nothing else helps.
 
-    `tool_secs`: how long it takes to look up the opening hours. The shipped clips speak when the model does not:
-    no sentence is read aloud before the call, which would use up what is armed for the call's own connections.
+    `tool_secs`: how long it takes to look up the opening hours. `database_url`: left out, SQLite in the folder.
+
+    The shipped clips speak when the model does not: no sentence is read aloud before the call, which would use up what
+    is armed for the call's own connections.
     """
     agents_dir = folder / "agents"
     await asyncio.to_thread(_write_agent, agents_dir, tool_secs)
@@ -59,6 +63,7 @@ async def drill_house(folder: Path, *, tool_secs: float = 0.0) -> AsyncGenerator
             agents_dir=agents_dir,
             bots_dir=_BOTS,
             data_dir=folder / "data",
+            database_url=database_url or f"sqlite+aiosqlite:///{folder}/data/trunkline.db",
             prepare_sentences=False,
             max_loop_lag_ms=10_000,
         )

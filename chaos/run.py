@@ -59,8 +59,13 @@ def _run_group(names: Sequence[str]) -> list[Verdict]:
     return asyncio.run(run_drills([drill for name in names for drill in select(name) if drill.name == name]))
 
 
-async def run_drills(drills: Sequence[Drill], *, at_once: int | None = None) -> list[Verdict]:
-    """Run these side by side, `at_once` or all of them, each in a house of its own; verdicts in their order."""
+async def run_drills(
+    drills: Sequence[Drill], *, at_once: int | None = None, database_of: Callable[[Path], str] | None = None
+) -> list[Verdict]:
+    """Run these side by side, `at_once` or all of them, each in a house of its own; verdicts in their order.
+
+    `database_of`: from a data folder to the URL of its database; may block. Left out, SQLite in the folder.
+    """
     slots = asyncio.Semaphore(at_once or max(len(drills), 1))
     # Alembic keeps its state in module globals: two databases at a time are not migrated in one process.
     opening = asyncio.Lock()
@@ -69,7 +74,9 @@ async def run_drills(drills: Sequence[Drill], *, at_once: int | None = None) -> 
         async def run_one(number: int, drill: Drill) -> Verdict:
             async with slots, AsyncExitStack() as closing:
                 async with opening:
-                    house = drill_house(Path(folder) / str(number), tool_secs=drill.tool_secs)
+                    place = Path(folder) / str(number)
+                    url = await asyncio.to_thread(database_of, place / "data") if database_of else None
+                    house = drill_house(place, tool_secs=drill.tool_secs, database_url=url)
                     opened = await closing.enter_async_context(house)
                 played = await play(opened, drill)
             return judge(played)

@@ -1,6 +1,8 @@
 """For every test: only what went wrong is logged. Pipecat's debug lines alone would cost a call a tenth of a core."""
 
+import os
 import sys
+from collections.abc import Iterator
 
 import pytest
 from loguru import logger
@@ -26,3 +28,13 @@ def _rank(item: pytest.Item) -> int:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the slowest first; the order is otherwise that of the files."""
     items.sort(key=_rank)
+
+
+if os.environ.get("TEST_DATABASE") == "postgresql":
+    from tests.databases import drop_databases
+
+    @pytest.fixture(autouse=True)
+    def _own_databases() -> Iterator[None]:  # pyright: ignore[reportUnusedFunction]
+        """What a test's servers wrote is dropped with them, or a whole suite would fill the disk."""
+        yield
+        drop_databases()

@@ -19,6 +19,7 @@ from config.settings import Settings
 from server import RunningServer
 from simulators.clips import CLIP_RATE_HZ, caller_samples
 from simulators.gemini_live import GeminiEmulator
+from tests.databases import database_of
 
 ROOT = Path(__file__).resolve().parents[2]
 _MICROPHONE_HZ = 48_000
@@ -116,6 +117,7 @@ async def start_server(tmp_path: Path) -> AsyncGenerator[Callable[..., Any]]:
                     "gemini_ca_file": gemini.ca_file,
                     "agents_dir": agents_dir,
                     "data_dir": tmp_path / "data",
+                    "database_url": await asyncio.to_thread(database_of, tmp_path / "data"),
                     # The loop is shared with the stand-in and the browser's driver: its lag is not the server's own.
                     "max_loop_lag_ms": 10_000,
                     **settings,

@@ -22,6 +22,7 @@ from simulators.clips import CLIP_RATE_HZ, caller_samples
 from simulators.gemini_live import GeminiEmulator
 from simulators.simulated_call import SimulatedCall
 from simulators.twilio import TwilioSimulator
+from tests.databases import database_of
 from transcripts.models import CallEventRow, CallRow, TurnRow
 from transcripts.recordings import RecordingReader
 from transcripts.records import Records
@@ -172,6 +173,7 @@ async def make_house(tmp_path: Path, never_block_the_loop: blockbuster.BlockBust
                 "twilio_api_base": caller.base_url,
                 "agents_dir": agents_dir,
                 "data_dir": tmp_path / "data",
+                "database_url": await asyncio.to_thread(database_of, tmp_path / "data"),
                 # Its model would read them aloud while the test counts what the model is asked.
                 "prepare_sentences": False,
                 # Beside other tests on a small machine the loop may be late; who is refused for that is tested apart.

@@ -20,6 +20,7 @@ from simulators.simulated_call import SimulatedCall
 from simulators.twilio import TwilioSimulator
 from storage.engine import Database
 from tests.calls.conftest import CALLER, ROOT, write_agents
+from tests.databases import database_of
 from transcripts.call import Speaker
 from transcripts.models import CallEventRow, CallRow, TurnRow
 from transcripts.recordings import RecordingReader
@@ -66,6 +67,7 @@ class Street:
     store: CallStore
     closing: AsyncExitStack
     database: Database
+    database_url: str
     servers: list[Server] = field(default_factory=list[Server])
 
     async def serve(self, *, may_dial: bool = False, **settings: Any) -> Server:
@@ -78,6 +80,7 @@ class Street:
             "AGENTS_DIR": self.agents_dir,
             "BOTS_DIR": ROOT / "bots",
             "DATA_DIR": self.folder / "data",
+            "DATABASE_URL": self.database_url,
             "PREPARE_SENTENCES": False,
             "MAX_LOOP_LAG_MS": 10_000,
         } | {name.upper(): value for name, value in settings.items()}
@@ -197,7 +200,7 @@ async def _stop(process: asyncio.subprocess.Process) -> None:
 @asynccontextmanager
 async def open_street(folder: Path, database_url: str | None = None) -> AsyncGenerator[Street]:
     """Open the far ends and the database; servers are started by `Street.serve`."""
-    url = database_url or f"sqlite+aiosqlite:///{folder}/data/trunkline.db"
+    url = database_url or await asyncio.to_thread(database_of, folder / "data")
     async with AsyncExitStack() as closing:
         base_url, ca_file = await _start_gemini(folder, closing)
         twilio = await closing.enter_async_context(TwilioSimulator())
@@ -207,7 +210,7 @@ async def open_street(folder: Path, database_url: str | None = None) -> AsyncGen
         await database.connect(wait_secs=10)
         closing.push_async_callback(database.close)
         await database.migrate()
-        yield Street(twilio, base_url, ca_file, folder, agents_dir, CallStore(database), closing, database)
+        yield Street(twilio, base_url, ca_file, folder, agents_dir, CallStore(database), closing, database, url)
 
 
 async def _start_gemini(folder: Path, closing: AsyncExitStack) -> tuple[str, Path]:

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sqlalchemy import text
 
 from simulators.clips import caller_clips
 from simulators.script import load_scripts, parse_script
 from simulators.simulated_call import SimulatedCall
+from storage.rows import Row
 from transcripts.call import Consent
 from transcripts.consents import Consents
 
@@ -92,13 +92,10 @@ async def rows_of(house: Any, call_id: str) -> str:
     """Everything that any table has of a call."""
     found: list[str] = []
     async with house.server.services.database.reader() as session:
-        tables = (await session.connection()).dialect
-        assert tables.name == "sqlite"
-        names = [row[0] for row in await session.exec(text("SELECT name FROM sqlite_master WHERE type = 'table'"))]
-        for name in names:
-            columns = [row[1] for row in await session.exec(text(f"PRAGMA table_info({name})"))]
-            if "call_id" in columns:
-                rows = await session.exec(text(f"SELECT * FROM {name} WHERE call_id = '{call_id}'"))
+        connection = await session.connection()
+        for table in Row.metadata.sorted_tables:
+            if "call_id" in table.columns:
+                rows = await connection.execute(table.select().where(table.columns["call_id"] == call_id))
                 found += [json.dumps([str(value) for value in row]) for row in rows]
     return "\n".join(found)
 

@@ -12,6 +12,7 @@ from config.settings import Settings
 from server import RunningServer
 from simulators.simulated_call import SimulatedCall
 from tests.calls.server_process import CALLER, FRONT_DESK, Server, Street, open_street
+from tests.databases import database_of
 from transcripts.call import Speaker
 
 GOODBYE = "Thank you for calling. Goodbye!"
@@ -124,7 +125,8 @@ async def test_a_second_signal_ends_all_at_once_and_every_row_says_so(tmp_path: 
 
 
 async def test_nobody_is_waited_for_when_nobody_calls(tmp_path: Path) -> None:
-    settings = Settings.load(env_file=None, port=0, data_dir=tmp_path, prepare_sentences=False)
+    url = await asyncio.to_thread(database_of, tmp_path)
+    settings = Settings.load(env_file=None, port=0, data_dir=tmp_path, database_url=url, prepare_sentences=False)
     server = await RunningServer(settings, drain_secs=60).__aenter__()
     async with asyncio.timeout(3):
         await server.__aexit__(None, None, None)

@@ -18,6 +18,7 @@ from storage.engine import Database
 from tests.calls.conftest import ROOT, write_agents
 from tests.calls.every_ending import AGENTS, SLOW_BOT, Endings
 from tests.calls.server_process import Server, Street
+from tests.databases import database_of
 from transcripts.store import CallStore
 
 _MAX_CALLS = 12
@@ -73,12 +74,14 @@ async def open_server(folder: Path) -> AsyncGenerator[tuple[Server, Endings]]:
             shutil.copytree, ROOT / "bots", folder / "bots", ignore=shutil.ignore_patterns("__pycache__")
         )
         (folder / "bots" / "slow.py").write_text(SLOW_BOT)
-        database = Database(f"sqlite+aiosqlite:///{folder}/data/trunkline.db")
+        url = await asyncio.to_thread(database_of, folder / "data")
+        database = Database(url)
         await database.connect(wait_secs=10)
         closing.push_async_callback(database.close)
         await database.migrate()
         store = CallStore(database)
-        street = Street(twilio, gemini.base_url, gemini.ca_file, folder, folder / "agents", store, closing, database)
+        agents_dir = folder / "agents"
+        street = Street(twilio, gemini.base_url, gemini.ca_file, folder, agents_dir, store, closing, database, url)
         server = await street.serve(max_calls=_MAX_CALLS, bots_dir=folder / "bots")
         yield server, Endings(twilio, gemini, store, server.base_url)
 

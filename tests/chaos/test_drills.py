@@ -6,6 +6,7 @@ import pytest
 
 from chaos.drills import Drill, all_drills, once_each
 from chaos.run import line_of, run_drills
+from tests.databases import database_of
 
 _DRILLS = once_each(list(all_drills()))
 # Side by side in one process, for a call waits more than it computes; and in groups, so that processes share them. A
@@ -20,7 +21,7 @@ _GROUPS = [_DRILLS[first::_GROUP_COUNT] for first in range(_GROUP_COUNT)]
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("drills", _GROUPS, ids=lambda drills: "+".join(drill.subject for drill in drills))
 async def test_no_dead_air(drills: Sequence[Drill]) -> None:
-    verdicts = await run_drills(drills, at_once=_AT_ONCE)
+    verdicts = await run_drills(drills, at_once=_AT_ONCE, database_of=database_of)
     assert [verdict.name for verdict in verdicts] == [drill.name for drill in drills]
     told = [line for bad in verdicts if bad.problems for line in (line_of(bad), *bad.story)]
     assert not told, "\n" + "\n".join(told)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from config.settings import Settings
+from tests.databases import database_of
 from tests.unit.api.wire import AGENT, BOT, Line, reachable, serve
 
 
@@ -23,6 +24,7 @@ def settings(tmp_path: Path) -> Settings:
             "agents_dir": tmp_path / "agents",
             "bots_dir": tmp_path / "bots",
             "data_dir": tmp_path / "data",
+            "database_url": database_of(tmp_path / "data"),
             "stream_start_timeout_secs": 0.5,
         }
     )

@@ -18,6 +18,7 @@ from typer.testing import CliRunner, Result
 
 from cli import app
 from config.settings import Settings, environment_name
+from tests.databases import IS_POSTGRES
 
 ROOT = Path(__file__).parents[3]
 
@@ -47,6 +48,7 @@ def environment(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> dict[str
         "TRUNKLINE_AGENTS_DIR": str(settings.agents_dir),
         "TRUNKLINE_BOTS_DIR": str(settings.bots_dir),
         "TRUNKLINE_DATA_DIR": str(settings.data_dir),
+        "TRUNKLINE_DATABASE_URL": settings.database_url,
     }
 
 
@@ -157,7 +159,7 @@ def test_run_without_keys_starts_a_stand_in_and_stops_it_again(environment: dict
         assert process.stdout is not None
         said = [process.stdout.readline() for _ in range(5)]
         assert "stand-in Gemini" in said[0]
-        assert "SQLite" in said[0]
+        assert ("PostgreSQL" if IS_POSTGRES else "SQLite") in said[0]
         assert any("/playground" in line for line in said)
         assert any("/twilio/voice" in line for line in said)
         found = re.search(r"http://127\.0\.0\.1:\d+", said[0])
