@@ -1,1 +1,1 @@
-"""What is made of a call once it is over: its analysis, what it cost, and who is told."""
+"""What is made of a call once it is over: analysis, what it cost, webhooks."""

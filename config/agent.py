@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal, Self, cast
+from typing import Annotated, Any, Self, cast
 
-from pydantic import BaseModel, ConfigDict, Field, HttpUrl, PrivateAttr, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 from pydantic_core import InitErrorDetails
 
+from config.analysis import Analysis
+from config.budget import Budget
 from config.digits import Digits
 from config.handoff import Handoff
 from config.identifier import Identifier
@@ -24,6 +26,7 @@ from config.telephone_number import PhoneNumber, is_costly
 from config.tools import Tools
 from config.tools_checks import tool_faults
 from config.transfers import Transfer
+from config.webhooks import Webhook
 from config.wording import problem, suggest
 
 AGENT_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
@@ -72,20 +75,6 @@ class Limits(_Section):
         return self
 
 
-class AnalysisField(_Section):
-    """One fact to find in the transcript after the call."""
-
-    type: Literal["boolean", "integer", "number", "text"] = Field(description="What kind of value it is.")
-    ask: Sentence = Field(description="The question, as one would put it to a person who had listened.")
-
-
-class Analysis(_Section):
-    """What is worked out from the transcript after the call."""
-
-    summary: bool = Field(default=False, description="Write a short summary.")
-    fields: dict[Identifier, AnalysisField] = Field(default={}, description="Facts to find, by name.")
-
-
 class AgentConfig(BaseModel):
     """One agent, checked and frozen. `name` comes from the file's name, everything else from the YAML."""
 
@@ -120,8 +109,11 @@ class AgentConfig(BaseModel):
     recording: Recording = Field(default_factory=Recording, description="Whether the call is kept as audio.")
     privacy: Privacy = Field(default_factory=Privacy, description="What of a call is not written down.")
     retention: Retention = Field(default_factory=Retention, description="How long what is left of a call is kept.")
-    analysis: Analysis = Field(default_factory=Analysis, description="What is worked out after the call.")
-    webhook: HttpUrl | None = Field(default=None, description="Receives the finished call, signed.")
+    analysis: Analysis = Field(default_factory=Analysis, description="What is worked out once a call is over.")
+    budget: Budget = Field(default_factory=Budget, description="What its calls may cost in a day.")
+    webhooks: Annotated[tuple[Webhook, ...], Field(max_length=10)] = Field(
+        default=(), description="Who is told of its calls, signed."
+    )
     settings: dict[str, Any] = Field(default={}, description="The bot's own settings; the bot says which.")
 
     _origin: Origin = PrivateAttr(default=IN_A_FILE)

@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlmodel import JSON, CheckConstraint, Field, ForeignKey, Index, UniqueConstraint
+from sqlmodel import JSON, CheckConstraint, Field, ForeignKey, Index, UniqueConstraint, text
 
 from storage.rows import Row
 from transcripts.call import (
@@ -18,6 +18,9 @@ from transcripts.call import (
     Speaker,
 )
 from transcripts.transfer import TransferStatus
+
+UNSETTLED = "aftercall < 3"
+"""Calls of which something is still to be made once they are live or over: few, so that they are found at once."""
 
 
 def _one_of(column: str, words: type[StrEnum]) -> CheckConstraint:
@@ -39,6 +42,7 @@ class CallRow(Row, table=True):
         Index(None, "created_at"),
         Index(None, "agent_name", "created_at"),
         Index(None, "status"),
+        Index("ix_calls_unsettled", "aftercall", postgresql_where=text(UNSETTLED), sqlite_where=text(UNSETTLED)),
     )
 
     call_id: str = Field(primary_key=True)
@@ -66,6 +70,8 @@ class CallRow(Row, table=True):
     """Who took a call that we placed, in Twilio's word, where Twilio was asked to find out."""
     agent_version: int | None = None
     """Which version of the agent the call began with; None: the agent is a file's."""
+    aftercall: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
+    """What was made of the call by what comes after it: see `aftercall.models.Stage`."""
 
 
 class OutgoingRow(Row, table=True):

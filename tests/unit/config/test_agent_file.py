@@ -104,7 +104,28 @@ def test_a_good_file() -> None:
             "recording.consent: must be 'off', 'announce' or 'ask' (got 'of')",
         ),
         ("bot: receptionist\nrecording: {enabled: maybe}", "recording.enabled: must be true or false (got 'maybe')"),
-        ("bot: receptionist\nwebhook: example.com", "webhook: must be a whole URL such as https://example.com/calls"),
+        (
+            "bot: receptionist\nwebhooks: [{url: example.com}]",
+            "webhooks[0].url: must be a plain URL such as https://example.com/calls (got 'example.com')",
+        ),
+        ("bot: receptionist\nwebhook: https://example.com", "webhook: unknown field; did you mean 'webhooks'?"),
+        (
+            "bot: receptionist\nwebhooks: [{url: 'https://example.com', events: [call.over]}]",
+            "webhooks[0].events[0]: must be 'call.started', 'call.ended' or 'call.analyzed' (got 'call.over')",
+        ),
+        (
+            "bot: receptionist\nwebhooks: [{url: 'https://a:b@example.com/'}]",
+            "webhooks[0].url: must be a plain URL",
+        ),
+        (
+            "bot: receptionist\nwebhooks: [{url: 'https://example.com', secret: {secret: whsec_a}}]",
+            "webhooks[0].secret.secret: must be the name of a secret (got 'whsec_a'); write CRM for",
+        ),
+        ("bot: receptionist\nbudget: {max_usd_per_day: -1}", "budget.max_usd_per_day: must be >= 0 (got -1)"),
+        (
+            "bot: receptionist\nanalysis: {fields: {a: {type: enum, description: A}}}",
+            "analysis.fields.a: is an enum without values; write values: [one, another]",
+        ),
         (
             "bot: receptionist\ngreeting: Hi {nam}",
             "greeting: unknown variable {nam}; add nam under variables:, or write {{nam}} for plain braces",
@@ -120,12 +141,12 @@ def test_a_good_file() -> None:
         ("bot: receptionist\nvariables: {age: 7}", 'variables.age: must be text (got 7); put it in quotes: "7"'),
         ("bot: receptionist\nvariables: {a-b: c}", "variables.a-b: 'a-b' is not a usable name; use letters, digits"),
         (
-            "bot: receptionist\nanalysis: {fields: {a: {type: bool, ask: A}}}",
-            "analysis.fields.a.type: must be 'boolean', 'integer', 'number' or 'text' (got 'bool')",
+            "bot: receptionist\nanalysis: {fields: {a: {type: bool, description: A}}}",
+            "analysis.fields.a.type: must be 'string', 'integer', 'number', 'boolean', 'enum', 'date' or 'list' (got",
         ),
         (
-            "bot: receptionist\nanalysis: {fields: {a: {type: text, aks: A, ask: A}}}",
-            "analysis.fields.a.aks: unknown field; did you mean 'ask'?",
+            "bot: receptionist\nanalysis: {fields: {a: {type: string, descripton: A, description: A}}}",
+            "analysis.fields.a.descripton: unknown field; did you mean 'description'?",
         ),
         (
             "bot: receptionist\npipeline: [transport.input, gemini_liv, transport.output]",
@@ -198,7 +219,7 @@ def test_a_folder_and_a_pipe_are_no_agents(tmp_path: Path) -> None:
 
 
 FIELDS = st.sampled_from(
-    "bot numbers language greeting instructions variables pipeline limits phrases recording analysis webhook settings "
+    "bot numbers language greeting instructions variables pipeline limits phrases recording analysis webhooks settings "
     "name max_call_secs fields type ask silero_vad gemini_live vad transport.input a.B questions".split()
 )
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | FIELDS

@@ -7,8 +7,10 @@ import pytest
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from config.agent import AgentConfig, Analysis, AnalysisField, Limits, Phrases
+from config.agent import AgentConfig, Limits, Phrases
 from config.agent_file import Checks, parse_agent
+from config.analysis import Analysis, AnalysisField
+from config.budget import Budget
 from config.digits import DigitField, Digits
 from config.handoff import Handoff
 from config.listening import Ambient, Idle, Listening
@@ -18,6 +20,7 @@ from config.pipeline import STAGES, GeminiCompression, GeminiConnection, GeminiV
 from config.privacy import Privacy, Retention
 from config.recording import Recording, WithoutConsent
 from config.transfers import Target, Transfer
+from config.webhooks import Webhook
 
 TEXT = (Path(__file__).parents[3] / "docs" / "agents.md").read_text(encoding="utf-8")
 HEADINGS = {
@@ -35,6 +38,8 @@ HEADINGS = {
     WithoutConsent: "`without_consent`",
     Analysis: "`analysis`",
     AnalysisField: "`analysis`",
+    Budget: "`budget`",
+    Webhook: "`webhooks`",
     GeminiVad: "`gemini_live`",
     GeminiCompression: "`gemini_live`",
     GeminiConnection: "`gemini_live`",
@@ -81,6 +86,8 @@ def test_every_field_has_a_row_with_its_default(model: type[BaseModel]) -> None:
             assert found[name][0] == "`[say, hang_up]`"
             continue
         shown = {None: "`null`", "": "empty", (): "`[]`"}.get(default if default != {} else None, f"`{default}`")
+        if isinstance(default, tuple) and default:
+            shown = f"`[{', '.join(map(str, default))}]`"
         shown = "`{}`" if default == {} else f"`{str(default).lower()}`" if isinstance(default, bool) else shown
         assert found[name][0] == shown, name
 

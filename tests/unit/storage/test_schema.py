@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import Connection
 from sqlmodel import Column, Integer, MetaData, Table, text
 
+import aftercall.models
 import privacy.tables
 import storage.audit
 import storage.keys
@@ -39,6 +40,7 @@ async def test_the_migrations_make_exactly_the_declared_tables(database: Databas
         storage.audit.AuditRow,
         transcripts.do_not_call.DoNotCallRow,
         privacy.tables.ReceiptRow,
+        aftercall.models.CostRow,
     )
     assert {row.__tablename__ for row in declared} <= set(Row.metadata.tables)
     assert await _compare(database, Row.metadata) == []
@@ -85,6 +87,7 @@ async def test_migrating_again_changes_nothing(database: Database) -> None:
         storage.audit.AuditRow,
         transcripts.do_not_call.DoNotCallRow,
         privacy.tables.ReceiptRow,
+        aftercall.models.CostRow,
     )
     assert {row.__tablename__ for row in declared} <= set(Row.metadata.tables)
     assert await _compare(database, Row.metadata) == []
@@ -122,6 +125,7 @@ async def test_two_processes_start_at_once(database_url: str, tmp_path: Path) ->
         storage.audit.AuditRow,
         transcripts.do_not_call.DoNotCallRow,
         privacy.tables.ReceiptRow,
+        aftercall.models.CostRow,
     )
     assert {row.__tablename__ for row in declared} <= set(Row.metadata.tables)
     assert await _compare(database, Row.metadata) == []
