@@ -21,6 +21,8 @@ from config.errors import AgentErrors, ConfigError
 from config.settings import Settings
 from switchboard.cores import usable_cores
 from telemetry import logs
+from verbs import keys
+from verbs.ground import load_settings, stop
 
 app = typer.Typer(
     help="Trunkline: voice agents that answer phone calls.",
@@ -34,8 +36,7 @@ bench_app = typer.Typer(help="How many calls a core carries, measured at the wir
 app.add_typer(bench_app, name="bench")
 numbers_app = typer.Typer(help="The telephone numbers of the Twilio account.", no_args_is_help=True)
 app.add_typer(numbers_app, name="numbers")
-keys_app = typer.Typer(help="API keys for /v1.", no_args_is_help=True)
-app.add_typer(keys_app, name="keys")
+app.add_typer(keys.verbs, name="keys")
 
 _ROOT = Path(__file__).parent
 _Result = TypeVar("_Result")
@@ -46,7 +47,7 @@ _CHILD_STOP_SECS = 5.0
 @app.command()
 def serve() -> None:
     """Serve phone calls and the playground with the settings as they are."""
-    _serve(_settings())
+    _serve(load_settings())
 
 
 @app.command(hidden=True)
@@ -59,7 +60,7 @@ def work(messages: int, passage: int) -> None:
         ours, theirs = open_sockets(messages, passage)
         begin = read_begin(ours)
     except NoSupervisor as error:
-        _stop(str(error), 2)
+        stop(str(error), 2)
     logs.configure(begin.settings["log_level"])
     logs.name_process(begin.number)
     from api.signals import run_as_member, run_on_loop
@@ -73,18 +74,18 @@ def work(messages: int, passage: int) -> None:
 @app.command()
 def run() -> None:
     """Serve; without a Gemini key a stand-in Gemini speaks, so that a newcomer hears something at once."""
-    settings = _settings()
+    settings = load_settings()
     if not settings.uses_emulator:
         return _serve(settings)
     with _stand_in_gemini(settings.data_dir) as (base_url, ca_file):
         stand_in = {"gemini_base_url": base_url, "gemini_ca_file": ca_file}
-        _serve(_settings(**stand_in), is_emulated=True, **stand_in)
+        _serve(load_settings(**stand_in), is_emulated=True, **stand_in)
 
 
 @app.command()
 def demo() -> None:
     """Play one whole phone call on free ports, without any key, and print it as it goes."""
-    settings = _settings(log_level="WARNING")
+    settings = load_settings(log_level="WARNING")
     from demo.run import run_demo
 
     raise typer.Exit(asyncio.run(run_demo(settings, write=print, now=datetime.now())))
@@ -104,14 +105,14 @@ def call(
     ] = None,
 ) -> None:
     """Have the running server call somebody; or phone an agent of it without a telephone (--simulate)."""
-    settings = _settings(log_level="WARNING")
+    settings = load_settings(log_level="WARNING")
     if simulate is not None:
         _simulate(settings, simulate, fault)
     if to is None or agent is None:
-        _stop("say whom to call and which agent speaks: cli.py call +15551230177 --agent front-desk", 2)
+        stop("say whom to call and which agent speaks: cli.py call +15551230177 --agent front-desk", 2)
     pairs = [one.partition("=") for one in variable or []]
     if any(not equals for _, equals, _ in pairs):
-        _stop("--variable: write name=value", 2)
+        stop("--variable: write name=value", 2)
     given = {"from": from_number, "ring_secs": ring_secs, "at": at}
     body = {"agent": agent, "to": to, "variables": {name: value for name, _, value in pairs}}
     body |= {name: value for name, value in given.items() if value is not None}
@@ -122,7 +123,7 @@ def call(
     try:
         placed = asyncio.run(place_call(base_url, body, api_key=api_key, idempotency_key=uuid4().hex))
     except (NoServer, ServerSaysNo) as error:
-        _stop(str(error), 1)
+        stop(str(error), 1)
     print(f"call {placed['call_id']} is {placed['status']}")
 
 
@@ -133,59 +134,14 @@ def _simulate(settings: Settings, name: str, fault: str | None) -> NoReturn:
     try:
         trouble = None if fault is None else fault_of_a_call(fault)
     except NoTrouble as error:
-        _stop(str(error), 2)
+        stop(str(error), 2)
     try:
         agent = load_agents(settings.agents_dir, known_bots=None).by_name(name)
     except AgentErrors as error:
-        _stop(str(error), 2)
+        stop(str(error), 2)
     if agent is None or not agent.numbers:
-        _stop(f"no agent named {name} has a number; agents are the files in {settings.agents_dir}", 2)
+        stop(f"no agent named {name} has a number; agents are the files in {settings.agents_dir}", 2)
     raise typer.Exit(asyncio.run(simulate_call(settings, agent, write=print, fault=trouble)))
-
-
-@keys_app.command("create")
-def create(
-    name: Annotated[str, typer.Argument(help="Who or what the key is for.")],
-    scope: Annotated[list[str], typer.Option(help="What it is good for: calls:read, calls:write; repeat it.")],
-    days: Annotated[
-        int | None, typer.Option(min=1, max=36_500, help="How long it is good; for ever if left out.")
-    ] = None,
-) -> None:
-    """Make an API key and print it, once."""
-    from storage.key_desk import create_key
-    from storage.keys import BadKeyName, UnknownScope
-
-    try:
-        print(_with_database(create_key(_settings(log_level="WARNING"), name, scope, days)))
-    except (UnknownScope, BadKeyName) as error:
-        _stop(str(error), 2)
-
-
-@keys_app.command("list")
-def list_keys() -> None:
-    """Print the API keys there are: their ids and what they are good for, never the keys."""
-    from storage.key_desk import list_keys as listed
-
-    print(_with_database(listed(_settings(log_level="WARNING"))))
-
-
-@keys_app.command("revoke")
-def revoke(key_id: Annotated[str, typer.Argument(help="The key's id: what follows tk_ in it.")]) -> None:
-    """Make an API key useless, at once."""
-    from storage.key_desk import revoke_key
-
-    if not _with_database(revoke_key(_settings(log_level="WARNING"), key_id)):
-        _stop(f"there is no API key with the id {key_id}; cli.py keys list names them", 2)
-    print(f"the API key {key_id} is good for nothing from now on")
-
-
-def _with_database(errand: Coroutine[Any, Any, _Result]) -> _Result:
-    from storage.errors import BadDatabaseUrl, DatabaseAhead, DatabaseAway
-
-    try:
-        return asyncio.run(errand)
-    except (BadDatabaseUrl, DatabaseAhead, DatabaseAway) as error:
-        _stop(str(error), 3)
 
 
 @app.command()
@@ -232,7 +188,7 @@ def chaos(
     try:
         drills = select(fault)
     except ValueError as error:
-        _stop(str(error), 2)
+        stop(str(error), 2)
     cores = processes or os.cpu_count() or 1
     raise typer.Exit(run_table(drills, processes=cores, at_once=at_once, write=print))
 
@@ -248,11 +204,11 @@ def plan(
     try:
         from bench.plan_request import CannotPlan, plan_text
     except ModuleNotFoundError as error:
-        _stop(f"{error.name} is missing; plan in a checkout", 2)
+        stop(f"{error.name} is missing; plan in a checkout", 2)
     try:
         print(plan_text(calls, minutes_per_day, assume or [], curve))
     except CannotPlan as error:
-        _stop(str(error), 2)
+        stop(str(error), 2)
 
 
 @bench_app.command("density")
@@ -268,13 +224,13 @@ def density(
     try:
         from bench.density_request import CannotMeasure, Order, measure, read_calls
     except ModuleNotFoundError as error:
-        _stop(f"{error.name} is missing; measure in a checkout, after `make .venv`", 2)
+        stop(f"{error.name} is missing; measure in a checkout, after `make .venv`", 2)
     try:
         wrongs = measure(Order(read_calls(calls), cores, seconds, runs), out, only or [], print)
     except CannotMeasure as error:
-        _stop(str(error), 2)
+        stop(str(error), 2)
     if wrongs:
-        _stop("\n".join(wrongs), 1)
+        stop("\n".join(wrongs), 1)
 
 
 @bench_app.command("levers")
@@ -290,13 +246,13 @@ def levers(
         from bench.density_request import CannotMeasure
         from bench.levers.request import measure_levers
     except ModuleNotFoundError as error:
-        _stop(f"{error.name} is missing; measure in a checkout, after `make .venv`", 2)
+        stop(f"{error.name} is missing; measure in a checkout, after `make .venv`", 2)
     try:
         wrongs = measure_levers(calls, seconds, runs, only or [], out, print)
     except CannotMeasure as error:
-        _stop(str(error), 2)
+        stop(str(error), 2)
     if wrongs:
-        _stop("\n".join(wrongs), 1)
+        stop("\n".join(wrongs), 1)
 
 
 @bench_app.command("smoke")
@@ -305,13 +261,13 @@ def smoke(out: Annotated[Path, typer.Option(help="Folder for JSON, table and plo
     try:
         from bench.density_request import SMOKE, SMOKE_CANDIDATES, CannotMeasure, measure
     except ModuleNotFoundError as error:
-        _stop(f"{error.name} is missing; measure in a checkout, after `make .venv`", 2)
+        stop(f"{error.name} is missing; measure in a checkout, after `make .venv`", 2)
     try:
         wrongs = measure(SMOKE, out / "smoke", SMOKE_CANDIDATES, print, has_plan=False)
     except CannotMeasure as error:
-        _stop(str(error), 2)
+        stop(str(error), 2)
     if wrongs:
-        _stop("\n".join(wrongs), 1)
+        stop("\n".join(wrongs), 1)
 
 
 @numbers_app.command("list")
@@ -319,7 +275,7 @@ def list_numbers() -> None:
     """List the account's numbers: who answers each, and what Twilio asks and tells."""
     from doctor import numbers
 
-    settings = _settings(log_level="WARNING")
+    settings = load_settings(log_level="WARNING")
     _print_numbers(numbers.list_numbers(settings, _catalog(settings)))
 
 
@@ -332,7 +288,7 @@ def connect_number(
     """Have Twilio send a number's calls to this server, at its public address."""
     from doctor import numbers
 
-    settings = _settings(log_level="WARNING")
+    settings = load_settings(log_level="WARNING")
     _print_numbers(numbers.connect(settings, _catalog(settings), number, agent, fallback_url))
 
 
@@ -341,14 +297,14 @@ def disconnect_number(number: Annotated[str, typer.Argument(help="The number, E.
     """Clear what of a number leads to this server, and nothing else."""
     from doctor import numbers
 
-    _print_numbers(numbers.disconnect(_settings(log_level="WARNING"), number))
+    _print_numbers(numbers.disconnect(load_settings(log_level="WARNING"), number))
 
 
 def _catalog(settings: Settings) -> AgentCatalog:
     try:
         return load_agents(settings.agents_dir, known_bots=None)
     except AgentErrors as error:
-        _stop(str(error), 2)
+        stop(str(error), 2)
 
 
 def _print_numbers(work: Coroutine[Any, Any, list[str]]) -> None:
@@ -357,13 +313,13 @@ def _print_numbers(work: Coroutine[Any, Any, list[str]]) -> None:
     try:
         print("\n".join(asyncio.run(work)))
     except CannotConnect as error:
-        _stop(str(error), 2)
+        stop(str(error), 2)
 
 
 @agents_app.command("check")
 def check() -> None:
     """Check every agent and print each problem with its cure."""
-    settings = _settings()
+    settings = load_settings()
     from bots import BotErrors, load_bots
     from pipelines.guest import settings_of_bots
     from pipelines.stages import check_dotted
@@ -375,9 +331,9 @@ def check() -> None:
             settings.agents_dir, settings_of_bots(bots), check_dotted, Toolbox(bots, settings).faults_of
         )
     except BotErrors as error:
-        _stop(str(error), 2)
+        stop(str(error), 2)
     if problems:
-        _stop("\n".join(str(problem) for problem in problems), 2)
+        stop("\n".join(str(problem) for problem in problems), 2)
     print(f"{settings.agents_dir}: every agent can be used")
 
 
@@ -394,20 +350,6 @@ def schema() -> None:
 def env_example() -> None:
     """Print every environment variable with its meaning and default; this is .env.example."""
     print(render_env_example(), end="")
-
-
-def _settings(**overrides: Any) -> Settings:
-    try:
-        settings = Settings.load(**overrides)
-    except ConfigError as error:
-        _stop(str(error), 2)
-    logs.configure(settings.log_level)
-    return settings
-
-
-def _stop(message: str, exit_code: int) -> NoReturn:
-    print(message, file=sys.stderr)
-    raise typer.Exit(exit_code)
 
 
 def _serve(settings: Settings, *, is_emulated: bool = False, **overrides: Any) -> None:
@@ -428,7 +370,7 @@ def _serve(settings: Settings, *, is_emulated: bool = False, **overrides: Any) -
 
             supervise(settings, count, on_ready, reload=lambda: Settings.load(**overrides))
     except CannotStart as error:
-        _stop(str(error), error.exit_code)
+        stop(str(error), error.exit_code)
 
 
 def _describe(settings: Settings, base_url: str, *, is_emulated: bool) -> str:
@@ -475,7 +417,7 @@ def _stand_in_gemini(data_dir: Path) -> Generator[tuple[str, Path]]:
     try:
         line = child.stdout.readline() if child.stdout else ""
         if not line:
-            _stop(f"the stand-in Gemini did not start (exit code {child.wait()})", 1)
+            stop(f"the stand-in Gemini did not start (exit code {child.wait()})", 1)
         ready = json.loads(line)
         file.write_text(line, encoding="utf-8")
         yield ready["base_url"], Path(ready["ca_file"])

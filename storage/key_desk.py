@@ -5,36 +5,60 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
 from config.settings import Settings
+from storage.audit import COMMAND_LINE, AuditStore
 from storage.engine import Database
 from storage.keys import KeyRow, KeyStore
 
 
 @asynccontextmanager
-async def open_keys(settings: Settings) -> AsyncGenerator[KeyStore]:
-    """Yield the keys of the server with these settings. Raises `storage.errors` when its database cannot be used."""
+async def open_keys(settings: Settings) -> AsyncGenerator[tuple[KeyStore, AuditStore]]:
+    """Yield the keys and the audit log of the server with these settings.
+
+    Raises `storage.errors` when its database cannot be used.
+    """
     database = Database(settings.database_url)
     await database.connect(settings.database_wait_secs)
     try:
         await database.migrate()
-        yield KeyStore(database)
+        yield KeyStore(database), AuditStore(database)
     finally:
         await database.close()
 
 
-async def create_key(settings: Settings, name: str, scopes: Sequence[str], days: int | None) -> str:
+async def create_key(
+    settings: Settings, name: str, scopes: Sequence[str], days: int | None, agents: Sequence[str] = ()
+) -> str:
     """Make a key that is good for `days`, or for ever; returns what to print, with the key in it.
 
-    Raises `UnknownScope`, `BadKeyName`, and as `open_keys`.
+    `agents`: the only ones that it may see and use; none named: all. Raises `UnknownScope`, `BadKeyName`, and as
+    `open_keys`.
     """
     now = datetime.now(UTC)
-    async with open_keys(settings) as keys:
-        new = await keys.create(name, scopes, now=now, expires_at=None if days is None else now + timedelta(days=days))
+    expires_at = None if days is None else now + timedelta(days=days)
+    async with open_keys(settings) as (keys, audit):
+        new = await keys.create(name, scopes, now=now, expires_at=expires_at, agents=agents or None)
+        detail = {"scopes": sorted(set(scopes)), "agents": sorted(set(agents)) or None}
+        await audit.add(COMMAND_LINE, "keys.create", "key", new.key_id, at=now, detail=detail)
     return f"{new.text}\nThis is shown once. It is kept as a hash; revoke it with: cli.py keys revoke {new.key_id}"
+
+
+async def rotate_key(settings: Settings, key_id: str, overlap_hours: float) -> str:
+    """Give a key a new secret; returns what to print, with the key in it.
+
+    Raises `NoSuchKey`, `KeyRevoked`, `KeyExpired`, and as `open_keys`.
+    """
+    now, overlap = datetime.now(UTC), timedelta(hours=overlap_hours)
+    async with open_keys(settings) as (keys, audit):
+        new = await keys.rotate(key_id, now=now, overlap=overlap)
+        await audit.add(COMMAND_LINE, "keys.rotate", "key", key_id, at=now, detail={"overlap_hours": overlap_hours})
+    return (
+        f"{new.text}\nThis is shown once. The secret that it replaces is good until {now + overlap:%Y-%m-%d %H:%M} UTC."
+    )
 
 
 async def list_keys(settings: Settings) -> str:
     """Return a table of the keys, none of which can be used from it. Raises as `open_keys`."""
-    async with open_keys(settings) as keys:
+    async with open_keys(settings) as (keys, _):
         rows = await keys.list_keys()
     if not rows:
         return "there is no API key; make one with: cli.py keys create NAME --scope calls:write"
@@ -46,8 +70,12 @@ async def list_keys(settings: Settings) -> str:
 
 async def revoke_key(settings: Settings, key_id: str) -> bool:
     """Revoke a key; False when there is none of that id. Raises as `open_keys`."""
-    async with open_keys(settings) as keys:
-        return await keys.revoke(key_id, now=datetime.now(UTC))
+    now = datetime.now(UTC)
+    async with open_keys(settings) as (keys, audit):
+        is_there = await keys.revoke(key_id, now=now)
+        if is_there:
+            await audit.add(COMMAND_LINE, "keys.revoke", "key", key_id, at=now)
+        return is_there
 
 
 def _cells(row: KeyRow, now: datetime) -> list[str]:
@@ -57,4 +85,8 @@ def _cells(row: KeyRow, now: datetime) -> list[str]:
     elif row.expires_at is not None:
         state = f"{'expired' if row.expires_at <= now else 'good until'} {row.expires_at:%Y-%m-%d}"
     used = f"{row.last_used_at:%Y-%m-%d}" if row.last_used_at else "never"
+    if row.agents is not None:
+        state = f"{state}, only {', '.join(row.agents)}"
+    if row.previous_until is not None and row.previous_until > now and row.revoked_at is None:
+        state = f"{state}, old secret until {row.previous_until:%Y-%m-%d %H:%M}"
     return [row.key_id, row.name, ",".join(row.scopes), f"{row.created_at:%Y-%m-%d}", used, state]

@@ -10,7 +10,7 @@ from secrets import token_hex, token_urlsafe
 from types import MappingProxyType
 from typing import Any
 
-from sqlmodel import JSON, Field, col, select, update
+from sqlmodel import JSON, Field, col, select, tuple_, update
 
 from storage.engine import Database
 from storage.rows import Row, insert_or_ignore
@@ -64,6 +64,14 @@ class KeyExpired(BadKey):
     """The API key has expired. Make another one with `cli.py keys create`."""
 
 
+class SecretReplaced(BadKey):
+    """The API key was rotated and its old secret's time is over. Use the new one."""
+
+
+class NoSuchKey(Exception):
+    """There is no API key of that id. `GET /v1/keys` lists those that there are."""
+
+
 class KeyRow(Row, table=True):
     """One API key. Of its secret there is only the SHA-256."""
 
@@ -103,7 +111,13 @@ class KeyStore:
         self._db = db
 
     async def create(
-        self, name: str, scopes: Iterable[str], *, now: datetime, expires_at: datetime | None = None
+        self,
+        name: str,
+        scopes: Iterable[str],
+        *,
+        now: datetime,
+        expires_at: datetime | None = None,
+        agents: Iterable[str] | None = None,
     ) -> NewKey:
         """Make a key.
 
@@ -112,6 +126,7 @@ class KeyStore:
             scopes: what it is good for, names of `SCOPES`.
             now: aware.
             expires_at: aware; None: never.
+            agents: the only agents that it may see and use; None: all.
 
         Raises:
             UnknownScope: a scope that there is not, or none at all.
@@ -128,15 +143,57 @@ class KeyStore:
             "scopes": wanted,
             "created_at": now,
             "expires_at": expires_at,
+            "agents": None if agents is None else sorted(set(agents)),
         }
         async with self._db.writer() as session:
             await insert_or_ignore(session, KeyRow, [fields])
         return NewKey(key_id, f"tk_{key_id}_{secret}")
 
+    async def get(self, key_id: str) -> KeyRow | None:
+        """Return one key, of whatever state; None when there is none of this id."""
+        async with self._db.reader() as session:
+            return await session.get(KeyRow, key_id)
+
     async def list_keys(self) -> list[KeyRow]:
         """List all keys, revoked ones too, the oldest first."""
         async with self._db.reader() as session:
             return list((await session.exec(select(KeyRow).order_by(col(KeyRow.created_at), col(KeyRow.key_id)))).all())
+
+    async def list_page(self, limit: int, *, after: str | None = None) -> list[KeyRow]:
+        """List `limit` keys, the newest first; `after`: those that follow the key of this id.
+
+        Raises `NoSuchKey` when there is no key of that id.
+        """
+        order = col(KeyRow.created_at), col(KeyRow.key_id)
+        query = select(KeyRow).order_by(*(column.desc() for column in order)).limit(limit)
+        async with self._db.reader() as session:
+            if after is not None:
+                last = await session.get(KeyRow, after)
+                if last is None:
+                    raise NoSuchKey
+                query = query.where(tuple_(*order) < tuple_(last.created_at, last.key_id))
+            return list((await session.exec(query)).all())
+
+    async def rotate(self, key_id: str, *, now: datetime, overlap: timedelta) -> NewKey:
+        """Give a key a new secret. The one that it has is good for `overlap` longer, one before that no more.
+
+        Raises `NoSuchKey`; `KeyRevoked` or `KeyExpired` for a key that no secret would make good.
+        """
+        secret = token_urlsafe(_SECRET_BYTES)
+        # One statement: of two rotations at once each keeps the secret that it really replaced.
+        change = (
+            update(KeyRow)
+            .where(col(KeyRow.key_id) == key_id, col(KeyRow.revoked_at).is_(None))
+            .values(previous_hash=KeyRow.secret_hash, previous_until=now + overlap, secret_hash=_hash(secret))
+        )
+        async with self._db.writer() as session:
+            row = await session.get(KeyRow, key_id)
+            if row is None:
+                raise NoSuchKey
+            check_state(row, now)
+            if (await session.exec(change)).rowcount != 1:
+                raise KeyRevoked
+        return NewKey(key_id, f"tk_{key_id}_{secret}")
 
     async def revoke(self, key_id: str, *, now: datetime) -> bool:
         """Make a key useless from now on. Returns False when there is none of this id; the first time stands."""
@@ -147,27 +204,51 @@ class KeyStore:
             return await session.get(KeyRow, key_id) is not None
 
     async def check(self, text: str, *, now: datetime) -> KeyRow:
-        """Return the key that this text is. Raises `BadKey`, `KeyRevoked`, `KeyExpired`; never tells the text."""
+        """Return the key that this text is; also by the secret before the last one, while that is good.
+
+        Raises `BadKey`, `KeyRevoked`, `KeyExpired`, `SecretReplaced`; never tells the text.
+        """
         found = _KEY.fullmatch(text)
         if found is None:
             raise BadKey
         async with self._db.reader() as session:
             row = await session.get(KeyRow, found[1])
         # Compared also when there is no such key, so that the time taken tells nothing about ids.
-        is_right = hmac.compare_digest(row.secret_hash if row else _hash(""), _hash(found[2]))
-        if row is None or not is_right:
+        given = _hash(found[2])
+        is_right = hmac.compare_digest(row.secret_hash if row else _hash(""), given)
+        was_right = hmac.compare_digest((row.previous_hash if row else None) or _hash(""), given)
+        if row is None or not (is_right or was_right):
             raise BadKey
-        if row.revoked_at is not None:
-            raise KeyRevoked
-        if row.expires_at is not None and row.expires_at <= now:
-            raise KeyExpired
+        check_state(row, now)
+        if not is_right and (row.previous_until is None or row.previous_until <= now):
+            raise SecretReplaced
+        await self._note_use_of(row, now)
+        return row
+
+    async def check_id(self, key_id: str, *, now: datetime) -> KeyRow:
+        """Return the key of this id, for what was made by it. Raises `BadKey`, `KeyRevoked`, `KeyExpired`."""
+        row = await self.get(key_id)
+        if row is None:
+            raise BadKey
+        check_state(row, now)
+        await self._note_use_of(row, now)
+        return row
+
+    async def _note_use_of(self, row: KeyRow, now: datetime) -> None:
         if row.last_used_at is None or now - row.last_used_at >= _USED_EVERY:
             await self._note_use(row.key_id, now)
-        return row
 
     async def _note_use(self, key_id: str, now: datetime) -> None:
         async with self._db.writer() as session:
             await session.exec(update(KeyRow).where(col(KeyRow.key_id) == key_id).values(last_used_at=now))
+
+
+def check_state(row: KeyRow, now: datetime) -> None:
+    """Raise `KeyRevoked` or `KeyExpired` for a key that is good for nothing any more."""
+    if row.revoked_at is not None:
+        raise KeyRevoked
+    if row.expires_at is not None and row.expires_at <= now:
+        raise KeyExpired
 
 
 def check_scopes(scopes: Iterable[str]) -> list[str]:

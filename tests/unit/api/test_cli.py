@@ -132,11 +132,20 @@ def test_a_key_is_made_listed_and_revoked(environment: dict[str, str]) -> None:
     listed = invoke(environment, "keys", "list").stdout
     assert ("my tests" in listed, key_id in listed, "good until" in listed) == (True, True, True)
     assert key not in listed
+    rotated = invoke(environment, "keys", "rotate", key_id, "--overlap-hours", "2")
+    assert (rotated.exit_code, rotated.stdout.startswith(f"tk_{key_id}_")) == (0, True)
+    assert rotated.stdout.splitlines()[0] != made.stdout.splitlines()[0]
+    assert "old secret until" in invoke(environment, "keys", "list").stdout
+    assert invoke(environment, "keys", "rotate", "0" * 12).exit_code == 2
+    bound = invoke(environment, "keys", "create", "one agent", "--scope", "calls:read", "--agent", "front-desk")
+    assert bound.exit_code == 0
+    assert "only front-desk" in invoke(environment, "keys", "list").stdout
     assert invoke(environment, "keys", "revoke", key_id).exit_code == 0
+    assert invoke(environment, "keys", "rotate", key_id).exit_code == 2
     assert "revoked" in invoke(environment, "keys", "list").stdout
     assert invoke(environment, "keys", "revoke", "0" * 12).exit_code == 2
     unknown = invoke(environment, "keys", "create", "x", "--scope", "calls:wirte")
-    assert (unknown.exit_code, "there are calls:read, calls:write" in unknown.output) == (2, True)
+    assert (unknown.exit_code, "there are agents:read, " in unknown.output) == (2, True)
 
 
 def test_a_call_needs_somebody_to_call_and_a_server_to_place_it(environment: dict[str, str]) -> None:

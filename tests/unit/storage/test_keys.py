@@ -7,7 +7,17 @@ import pytest
 from sqlmodel import select
 
 from storage.engine import Database
-from storage.keys import BadKey, BadKeyName, KeyExpired, KeyRevoked, KeyRow, KeyStore, UnknownScope
+from storage.keys import (
+    BadKey,
+    BadKeyName,
+    KeyExpired,
+    KeyRevoked,
+    KeyRow,
+    KeyStore,
+    NoSuchKey,
+    SecretReplaced,
+    UnknownScope,
+)
 
 NOW = datetime(2026, 3, 1, 9, tzinfo=UTC)
 
@@ -72,3 +82,55 @@ async def test_a_bad_key_is_not_made(
         await keys.create(name, scopes, now=NOW)
     found: list[Any] = await keys.list_keys()
     assert found == []
+
+
+async def test_a_rotated_key_is_good_by_both_secrets_until_the_overlap_ends(keys: KeyStore) -> None:
+    first = await keys.create("desk", ["calls:read"], now=NOW, agents=["front-desk"])
+    second = await keys.rotate(first.key_id, now=NOW, overlap=timedelta(hours=2))
+    assert second.key_id == first.key_id
+    assert second.text != first.text
+    for text in (first.text, second.text):
+        row = await keys.check(text, now=NOW + timedelta(minutes=119))
+        assert (row.scopes, row.agents) == (["calls:read"], ["front-desk"])
+    with pytest.raises(SecretReplaced):
+        await keys.check(first.text, now=NOW + timedelta(hours=2))
+    await keys.check(second.text, now=NOW + timedelta(hours=2))
+    third = await keys.rotate(first.key_id, now=NOW, overlap=timedelta(hours=2))
+    await keys.check(second.text, now=NOW)
+    with pytest.raises(BadKey):
+        await keys.check(first.text, now=NOW)  # only the secret before the last one is kept
+    at_once = await keys.rotate(first.key_id, now=NOW, overlap=timedelta(0))
+    with pytest.raises(SecretReplaced):
+        await keys.check(third.text, now=NOW)
+    await keys.revoke(first.key_id, now=NOW)
+    for text in (at_once.text, third.text):
+        with pytest.raises(KeyRevoked):
+            await keys.check(text, now=NOW)
+
+
+async def test_no_secret_makes_a_dead_key_good_again(keys: KeyStore) -> None:
+    with pytest.raises(NoSuchKey):
+        await keys.rotate("0" * 12, now=NOW, overlap=timedelta(0))
+    dead = await keys.create("dead", ["calls:read"], now=NOW)
+    await keys.revoke(dead.key_id, now=NOW)
+    old = await keys.create("old", ["calls:read"], now=NOW, expires_at=NOW)
+    for key_id, fault in ((dead.key_id, KeyRevoked), (old.key_id, KeyExpired)):
+        with pytest.raises(fault):
+            await keys.rotate(key_id, now=NOW, overlap=timedelta(days=1))
+        with pytest.raises(fault):
+            await keys.check_id(key_id, now=NOW)
+    with pytest.raises(BadKey):
+        await keys.check_id("0" * 12, now=NOW)
+
+
+async def test_keys_are_listed_in_pages_newest_first(keys: KeyStore) -> None:
+    made = [await keys.create(str(n), ["calls:read"], now=NOW + timedelta(seconds=n // 2)) for n in range(5)]
+    seen: list[str] = []
+    after = None
+    while page := await keys.list_page(2, after=after):
+        seen += [row.key_id for row in page]
+        after = seen[-1]
+    assert sorted(seen) == sorted(key.key_id for key in made)
+    assert seen[0] == made[4].key_id
+    with pytest.raises(NoSuchKey):
+        await keys.list_page(2, after="0" * 12)

@@ -1,0 +1,40 @@
+"""What every verb stands on: the settings, the database, and one way to stop with a message."""
+
+import asyncio
+import sys
+from collections.abc import Coroutine
+from typing import Any, NoReturn, TypeVar
+
+import typer
+
+from config.errors import ConfigError
+from config.settings import Settings
+from telemetry import logs
+
+_Result = TypeVar("_Result")
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read the settings, `overrides` before all, and let the log follow them; a problem ends the program."""
+    try:
+        settings = Settings.load(**overrides)
+    except ConfigError as error:
+        stop(str(error), 2)
+    logs.configure(settings.log_level)
+    return settings
+
+
+def stop(message: str, exit_code: int) -> NoReturn:
+    """End the program with a message on standard error."""
+    print(message, file=sys.stderr)
+    raise typer.Exit(exit_code)
+
+
+def with_database(errand: Coroutine[Any, Any, _Result]) -> _Result:
+    """Run an errand that opens the database; one that cannot be used ends the program with exit code 3."""
+    from storage.errors import BadDatabaseUrl, DatabaseAhead, DatabaseAway
+
+    try:
+        return asyncio.run(errand)
+    except (BadDatabaseUrl, DatabaseAhead, DatabaseAway) as error:
+        stop(str(error), 3)
