@@ -39,7 +39,13 @@ def create_app(settings: Settings, colleagues: Colleagues | None = None) -> Fast
             app.state.services = services
             yield
 
-    app = FastAPI(title="Trunkline", lifespan=lifespan, max_body_size=_MAX_BODY_BYTES, openapi_url=None)
+    app = routes.App(
+        title="Trunkline",
+        lifespan=lifespan,
+        max_body_size=_MAX_BODY_BYTES,
+        openapi_url=None,
+        redirect_slashes=False,  # to an address made of the request's own Host header
+    )
     routes.install(app)
     return app
 

@@ -24,6 +24,7 @@ from pipelines.clock import CallClock
 from pipelines.live import LiveCalls
 from pipelines.sentences import Sentences
 from storage.engine import Database
+from storage.idempotency import RepeatStore
 from storage.keys import KeyStore
 from switchboard.colleagues import Alone, Colleagues
 from telephony.media_stream import Start
@@ -50,6 +51,7 @@ class Services:
     `colleagues` are the other processes of this server.
     `dialler` places calls, and `keys` knows who may ask for them.
     `audit` writes down who changed what, and who heard which recording.
+    `repeats` keeps what requests with an Idempotency-Key were answered.
     `rescue` saves callers on a dead line; `phone_calls` are those whose streams came here.
     `asker` asks the operator's own webhooks.
     `end_grace_secs`: how long Twilio's questions about a call wait for its stream to have ended here.
@@ -72,6 +74,7 @@ class Services:
     dialler: Dialler
     keys: KeyStore
     audit: Audit
+    repeats: RepeatStore
     transfers: TransferDesk
     sentences: Sentences | None = None
     colleagues: Colleagues = field(default_factory=Alone)

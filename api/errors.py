@@ -1,15 +1,17 @@
 """One table: which exception becomes which status, and the sentence that goes with it."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from http import HTTPStatus
+from typing import Any
 
 from fastapi import FastAPI, Request
-from fastapi.exception_handlers import request_validation_exception_handler
+from fastapi.exception_handlers import http_exception_handler, request_validation_exception_handler
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
+from starlette.exceptions import HTTPException
 
+from api.problems import Fault, problem_answer
 from calling.errors import (
     BadRequest,
     BadValue,
@@ -80,6 +82,50 @@ class ScopeMissing(Exception):
     """This API key is not good for that."""
 
 
+class BodyTooLarge(Exception):
+    """The body is too large."""
+
+
+class SlowBody(Exception):
+    """The body did not come in time."""
+
+
+class NotJson(Exception):
+    """The body is not of a kind that is read here."""
+
+
+class BadJson(Exception):
+    """The body cannot be read."""
+
+
+class BadText(Exception):
+    """The request holds what no text may hold."""
+
+
+class UnknownParameter(Exception):
+    """The request has a query parameter that there is not."""
+
+
+class BadCursor(Exception):
+    """The cursor is not of this list. Take `next_cursor` of a page that was asked for with the same filters."""
+
+
+class BadIdempotencyKey(Exception):
+    """The Idempotency-Key must be 1 to 200 printable ASCII characters, and one."""
+
+
+class StillAtIt(Exception):
+    """The first request with this Idempotency-Key has not been answered yet."""
+
+
+class OtherRequestBefore(Exception):
+    """This Idempotency-Key was used for another request. Use a new key for each thing that is to be done."""
+
+
+class Unexpected(Exception):
+    """The server made a mistake, and does not know whether it did what was asked."""
+
+
 _SEAMS = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _BEARER = {"WWW-Authenticate": "Bearer"}
 
@@ -91,6 +137,7 @@ class Answer:
     status: int
     sentence: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    cure: str = ""
 
 
 ANSWERS: dict[type[Exception], Answer] = {
@@ -108,6 +155,17 @@ ANSWERS: dict[type[Exception], Answer] = {
     UnknownCall: Answer(404, UnknownCall.__doc__),
     BadOffer: Answer(400),
     DailyFailed: Answer(502),
+    BodyTooLarge: Answer(413),
+    SlowBody: Answer(408, SlowBody.__doc__),
+    NotJson: Answer(415, NotJson.__doc__),
+    BadJson: Answer(400, cure="Send one JSON object (RFC 8259) in UTF-8."),
+    BadText: Answer(422),
+    UnknownParameter: Answer(422),
+    BadCursor: Answer(422, BadCursor.__doc__),
+    BadIdempotencyKey: Answer(422, BadIdempotencyKey.__doc__),
+    StillAtIt: Answer(409, StillAtIt.__doc__, {"Retry-After": "1"}, "Ask again in a second, with the same key."),
+    OtherRequestBefore: Answer(422, OtherRequestBefore.__doc__),
+    Unexpected: Answer(500, Unexpected.__doc__),
     KeyNeeded: Answer(401, KeyNeeded.__doc__, _BEARER),
     BadKey: Answer(401, BadKey.__doc__, _BEARER),
     KeyRevoked: Answer(401, KeyRevoked.__doc__, _BEARER),
@@ -116,7 +174,7 @@ ANSWERS: dict[type[Exception], Answer] = {
     BadRequest: Answer(422),
     BadValue: Answer(422),
     NoSuchAgent: Answer(404),
-    NoSuchCall: Answer(404, NoSuchCall.__doc__),
+    NoSuchCall: Answer(404, NoSuchCall.__doc__, cure="Look for it in GET /v1/calls."),
     Forbidden: Answer(403),
     NotNow: Answer(409),
     OverLimit: Answer(429, None, {"Retry-After": "60"}),
@@ -128,30 +186,49 @@ ANSWERS: dict[type[Exception], Answer] = {
 }
 
 
-def answer_to(error: Exception, path: str) -> Response:
+_OF_STATUS = {404: "no_such_path", 405: "wrong_method", 413: "body_too_large"}
+
+
+def answer_to(error: Exception, path: str, request_id: str = "") -> Response:
     """Return the response for an exception of the table: text for Twilio's routes, JSON for all others."""
     answer = ANSWERS[type(error)]
     sentence = answer.sentence or str(error)
     if path.startswith("/twilio/"):
         return PlainTextResponse(sentence, answer.status, answer.headers)
     if path.startswith("/v1/"):
-        return problem_of(error, answer.status, sentence, answer.headers)
+        return problem_of(error, answer, sentence, request_id)
     return JSONResponse({"error": sentence}, answer.status, answer.headers)
 
 
-def problem_of(error: Exception, status: int, sentence: str, headers: Mapping[str, str]) -> Response:
-    """Return what `/v1` answers when it does not do what it was asked: `application/problem+json`, RFC 9457."""
-    problem: dict[str, object] = {
-        "type": "about:blank",
-        "title": HTTPStatus(status).phrase,
-        "status": status,
-        "detail": sentence,
-        "error": _SEAMS.sub("_", type(error).__name__).lower(),
-    }
+def problem_of(
+    error: Exception, answer: Answer, sentence: str, request_id: str, faults: Sequence[Fault] = ()
+) -> Response:
+    """Return what `/v1` answers when it does not do what it was asked."""
+    name = _SEAMS.sub("_", type(error).__name__).lower()
+    more: dict[str, Any] = {}
     if isinstance(error, NotPlaced):
-        problem |= {"call_id": error.call_id} if error.call_id else {}
-        problem |= {"twilio_code": error.code} if error.code is not None else {}
-    return JSONResponse(problem, status, headers, media_type="application/problem+json")
+        more = {"call_id": error.call_id or None, "twilio_code": error.code}
+        faults = faults or [Fault(where=where, problem=what, cure=cure) for where, what, cure in error.faults]
+    cure = answer.cure
+    if faults:
+        sentence, cure = _first_of(faults)
+    return problem_answer(
+        name, answer.status, sentence, request_id=request_id, cure=cure, faults=faults, headers=answer.headers, **more
+    )
+
+
+def _first_of(faults: Sequence[Fault]) -> tuple[str, str]:
+    """Say the first fault in one sentence, with its cure; the others are counted."""
+    first, others = faults[0], len(faults) - 1
+    sentence = f"{first.where}: {first.problem}" if first.where else first.problem
+    more = f" ({others} more in `errors`)" if others else ""
+    cure = first.cure[:1].upper() + first.cure[1:]
+    return f"{sentence}{more}.", cure if not cure or cure.endswith((".", "?")) else f"{cure}."
+
+
+def request_id_of(request: Request) -> str:
+    """Return the id that `api.frame` gave the request."""
+    return str(getattr(request.state, "request_id", ""))
 
 
 def install(app: FastAPI) -> None:
@@ -161,13 +238,40 @@ def install(app: FastAPI) -> None:
         assert isinstance(error, RequestValidationError)
         if not request.url.path.startswith("/v1/"):
             return await request_validation_exception_handler(request, error)
-        faults = [f"{fault['loc'][-1]}: {'; '.join(filter(None, describe(fault)))}." for fault in error.errors()]
-        return problem_of(BadRequest(), 422, " ".join(faults), {})
+        faults: list[Fault] = []
+        for fault in error.errors():
+            what, cure = describe(fault)
+            where = ".".join(str(part) for part in fault["loc"][1:] if part != "[key]")
+            faults.append(Fault(where=where or "the body", problem=what, cure=cure))
+        return problem_of(BadRequest(), ANSWERS[BadRequest], "", request_id_of(request), faults)
+
+    async def refuse(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        path, status = request.url.path, error.status_code
+        if path != "/v1" and not path.startswith("/v1/"):
+            return await http_exception_handler(request, error)
+        sentence = {
+            404: "There is nothing at this path.",
+            405: "This path does not know this method.",
+        }.get(status, str(error.detail).rstrip(".") + ".")
+        cure = "See /v1/openapi.json for all paths." if status == 404 else ""
+        name = _OF_STATUS.get(status, "bad_request")
+        return problem_answer(
+            name, status, sentence, request_id=request_id_of(request), cure=cure, headers=error.headers
+        )
 
     app.add_exception_handler(RequestValidationError, explain)
+    app.add_exception_handler(HTTPException, refuse)
 
     async def answer(request: Request, error: Exception) -> Response:
-        return answer_to(error, request.url.path)
+        return answer_to(error, request.url.path, request_id_of(request))
 
     for kind in ANSWERS:
         app.add_exception_handler(kind, answer)
+
+    async def fail(request: Request, _error: Exception) -> Response:
+        if request.url.path.startswith("/v1/"):
+            return answer_to(Unexpected(), request.url.path, request_id_of(request))
+        return PlainTextResponse("Internal Server Error", ANSWERS[Unexpected].status)
+
+    app.add_exception_handler(Exception, fail)

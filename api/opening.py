@@ -8,6 +8,7 @@ from functools import partial
 from api.audit_log import Audit
 from api.deps import Services
 from api.dialling import open_dialler
+from api.idempotency import purging
 from api.lines import OutgoingLines
 from api.rescue import open_rescue
 from api.secret_key import load_or_create
@@ -31,6 +32,7 @@ from pipelines.stages import check_dotted
 from pipelines.toolbox import Toolbox
 from pipelines.voice_activity import load_voice_model
 from storage.audit import AuditStore
+from storage.idempotency import RepeatStore
 from storage.keys import KeyStore
 from switchboard.colleagues import Colleagues
 from telemetry.loop_lag import LoopLag
@@ -81,6 +83,7 @@ async def open_services(
         rescue = await enter(open_rescue(settings, store, log, agents, desk))
         lines = OutgoingLines(live, answering, colleagues, name)
         dialler = await enter(open_dialler(settings, db, agents, lines, archive.workflows, calls_back))
+        repeats = await enter(purging(RepeatStore(db)))
         await enter(archive.at_work(rescue.watch_rows))
         yield Services(
             settings=settings,
@@ -99,6 +102,7 @@ async def open_services(
             dialler=dialler,
             keys=KeyStore(db),
             audit=Audit(AuditStore(db), secret),
+            repeats=repeats,
             transfers=desk,
             sentences=sentences,
             colleagues=colleagues,

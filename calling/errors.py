@@ -1,12 +1,25 @@
 """Why a call is not placed. Each message is one sentence with its cure; nothing was dialled."""
 
+from collections.abc import Sequence
+
 
 class NotPlaced(Exception):
     """The call was not placed."""
 
-    def __init__(self, sentence: str | None = None, *, call_id: str = "", code: int | None = None) -> None:
-        """Keep the sentence; `call_id` where there is a row of it already, `code` where Twilio gave one."""
+    def __init__(
+        self,
+        sentence: str | None = None,
+        *,
+        call_id: str = "",
+        code: int | None = None,
+        faults: Sequence[tuple[str, str, str]] = (),
+    ) -> None:
+        """Keep the sentence; `call_id` where there is a row of it already, `code` where Twilio gave one.
+
+        `faults` of a request that cannot be read: where, what is wrong, and what helps.
+        """
         super().__init__(sentence or type(self).__doc__ or "")
+        self.faults = tuple(faults)
         self.call_id = call_id
         self.code = code
 

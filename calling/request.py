@@ -49,8 +49,8 @@ def read_request(body: bytes) -> CallRequest:
     try:
         return CallRequest.model_validate_json(body)
     except ValidationError as error:
-        faults = [_sentence(fault["loc"], *_describe(fault)) for fault in error.errors()]
-        raise BadRequest(" ".join(faults)) from error
+        faults = [(_where(fault["loc"]), *_describe(fault)) for fault in error.errors()]
+        raise BadRequest(" ".join(_sentence(*fault) for fault in faults), faults=faults) from error
 
 
 def _describe(fault: Any) -> tuple[str, str]:
@@ -74,8 +74,11 @@ def _names(model: type[BaseModel]) -> Iterable[str]:
     return [field.alias or name for name, field in model.model_fields.items()]
 
 
-def _sentence(path: tuple[str | int, ...], message: str, cure: str) -> str:
-    where = ".".join(str(part) for part in path if part != "[key]")
+def _where(path: tuple[str | int, ...]) -> str:
+    return ".".join(str(part) for part in path if part != "[key]")
+
+
+def _sentence(where: str, message: str, cure: str) -> str:
     text = f"{where}: {message}" if where else message
     if not cure:
         return f"{text}."

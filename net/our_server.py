@@ -43,4 +43,5 @@ async def place_call(
     known = cast(dict[str, Any], told) if isinstance(told, dict) else {}
     if answer.is_success and known:
         return known
-    raise ServerSaysNo(str(known.get("detail") or f"the server answered {answer.status_code}"))
+    sentences = [str(known[name]) for name in ("detail", "cure") if known.get(name)]
+    raise ServerSaysNo(" ".join(sentences) or f"the server answered {answer.status_code}")

@@ -21,7 +21,9 @@ def problem(answer: httpx.Response, status: int) -> dict[str, Any]:
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
     told: dict[str, Any] = answer.json()
-    assert (told["status"], told["type"], bool(told["title"])) == (status, "about:blank", True)
+    kind = f"urn:trunkline:problem:{told['error']}"
+    assert (told["status"], told["type"], bool(told["title"]), bool(told["cure"])) == (status, kind, True, True)
+    assert told["instance"] == answer.headers["x-request-id"]
     return told
 
 
@@ -57,7 +59,7 @@ async def test_each_route_wants_a_key_with_its_scope(line: Line, method: str, pa
 async def test_this_machine_needs_no_key_in_the_open_mode_and_no_call_is_placed_without_twilio(open_line: Line) -> None:
     assert (await open_line.http.get("/v1/calls")).json() == {"calls": []}
     told = problem(await open_line.http.post("/v1/calls", json=BODY), 503)
-    assert (told["error"], "TWILIO_ACCOUNT_SID" in told["detail"]) == ("no_twilio", True)
+    assert (told["error"], "TWILIO_ACCOUNT_SID" in told["cure"]) == ("no_twilio", True)
     tunnelled = await open_line.http.get("/v1/calls", headers={"X-Forwarded-For": "203.0.113.9"})
     assert problem(tunnelled, 401)["error"] == "key_needed"
     assert "limit: must be <= 200" in problem(await open_line.http.get("/v1/calls?limit=1000"), 422)["detail"]
