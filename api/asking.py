@@ -12,7 +12,7 @@ OPEN = ""
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What a route asks for; the test of the authorization matrix reads it from the route. No scope: any key will do."""
+    """What a route asks for; the test of the authorization matrix reads it from the route. Empty: any key will do."""
 
     scope: str
 

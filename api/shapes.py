@@ -4,9 +4,7 @@ from datetime import datetime
 from typing import Annotated
 
 from fastapi import Path, Query
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, StringConstraints
-
-from config.wording import problem
+from pydantic import AwareDatetime, BaseModel, ConfigDict, PlainSerializer, StringConstraints
 
 MOST_INT = 2**63 - 1
 """The largest number that both databases keep; JSON readers of other languages stop there too."""
@@ -26,24 +24,12 @@ class Shown(BaseModel):
     )
 
 
-def _plain_number(value: object) -> object:
-    """Take digits only: neither 5.0 nor 5_0, which Python would read as well."""
-    if isinstance(value, str) and not (value.isascii() and value.removeprefix("-").isdigit()):
-        raise problem("must be a whole number", "write it in digits")
-    return value
-
-
-Whole = Annotated[int, BeforeValidator(_plain_number), Field(ge=-MOST_INT, le=MOST_INT)]
-"""A whole number in a query, a path or a header."""
-
 CallId = Annotated[
     str, Path(pattern=r"^[A-Za-z0-9_-]{1,64}$", description="The call's `call_id`.", examples=["3f0b6c9a51d24e7e"])
 ]
 """A call's id in a path."""
 
-Limit = Annotated[
-    int, BeforeValidator(_plain_number), Query(ge=1, le=200, description="How many there are on a page at most.")
-]
+Limit = Annotated[int, Query(ge=1, le=200, description="How many there are on a page at most.")]
 """How long a page of a list is; give it a default of 50."""
 
 Cursor = Annotated[

@@ -15,7 +15,9 @@ from sqlmodel import Column, Integer, MetaData, Table, text
 import aftercall.models
 import privacy.tables
 import storage.audit
+import storage.idempotency
 import storage.keys
+import storage.stored_agents
 import transcripts.do_not_call
 import transcripts.models as models
 from storage.engine import Database
@@ -38,6 +40,8 @@ async def test_the_migrations_make_exactly_the_declared_tables(database: Databas
     declared = (
         storage.keys.KeyRow,
         storage.audit.AuditRow,
+        storage.idempotency.RepeatableRow,
+        storage.stored_agents.StoredAgentRow,
         transcripts.do_not_call.DoNotCallRow,
         privacy.tables.ReceiptRow,
         aftercall.models.CostRow,
@@ -85,6 +89,8 @@ async def test_migrating_again_changes_nothing(database: Database) -> None:
     declared = (
         storage.keys.KeyRow,
         storage.audit.AuditRow,
+        storage.idempotency.RepeatableRow,
+        storage.stored_agents.StoredAgentRow,
         transcripts.do_not_call.DoNotCallRow,
         privacy.tables.ReceiptRow,
         aftercall.models.CostRow,
@@ -123,6 +129,8 @@ async def test_two_processes_start_at_once(database_url: str, tmp_path: Path) ->
     declared = (
         storage.keys.KeyRow,
         storage.audit.AuditRow,
+        storage.idempotency.RepeatableRow,
+        storage.stored_agents.StoredAgentRow,
         transcripts.do_not_call.DoNotCallRow,
         privacy.tables.ReceiptRow,
         aftercall.models.CostRow,
