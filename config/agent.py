@@ -109,6 +109,9 @@ class AgentConfig(BaseModel):
     recording: Recording = Field(default_factory=Recording, description="Whether the call is kept as audio.")
     privacy: Privacy = Field(default_factory=Privacy, description="What of a call is not written down.")
     retention: Retention = Field(default_factory=Retention, description="How long what is left of a call is kept.")
+    search: bool = Field(
+        default=False, description="Its calls can be found by the words of their transcripts; docs/security.md."
+    )
     analysis: Analysis = Field(default_factory=Analysis, description="What is worked out once a call is over.")
     budget: Budget = Field(default_factory=Budget, description="What its calls may cost in a day.")
     webhooks: Annotated[tuple[Webhook, ...], Field(max_length=10)] = Field(

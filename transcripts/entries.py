@@ -9,11 +9,12 @@ from transcripts.call import CallEvent, Consent, EndReason, RecordingStatus, Tur
 
 @dataclass(frozen=True, slots=True)
 class TurnEntry:
-    """A turn and its place in the call."""
+    """A turn and its place in the call. `is_searched`: the call is to be found by its words."""
 
     call_id: str
     position: int
     turn: Turn
+    is_searched: bool = False
 
 
 @dataclass(frozen=True, slots=True)

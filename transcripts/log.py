@@ -51,6 +51,8 @@ class CallLog:
         self.is_finished = False
         self.pending_count = 0
         """How many of its entries wait for the database."""
+        self.is_searched = False
+        """Whether the call is to be found by the words of its turns from now on."""
         self.step: dict[str, Any] | None = None
         """The last `next_step` told, for whoever must know it while the database is away."""
         self._writer = writer
@@ -70,7 +72,8 @@ class CallLog:
         """Write a turn that has ended, and the event `turn.caller` or `turn.agent` at its start."""
         position = self._turn_count
         self._turn_count += 1
-        self._writer.enqueue(self, lambda place: TurnEntry(self.call_id, place.position + position, turn))
+        is_searched = self.is_searched
+        self._writer.enqueue(self, lambda place: TurnEntry(self.call_id, place.position + position, turn, is_searched))
         self.event(
             f"turn.{turn.speaker.value}",
             turn.start_ms,

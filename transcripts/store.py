@@ -25,6 +25,7 @@ from transcripts.entries import (
     TurnEntry,
 )
 from transcripts.models import CallEventRow, CallRow, TurnRow
+from transcripts.word_index import WordHashRow, WordKey, add_words, forget_words_of
 
 _OtherEntry = (
     RecordingEntry
@@ -52,8 +53,9 @@ class Place:
 class CallStore:
     """Every method may raise `storage.errors.DatabaseAway`, and may then be repeated."""
 
-    def __init__(self, db: Database) -> None:
-        self._db = db
+    def __init__(self, db: Database, word_key: WordKey | None = None) -> None:
+        """Take the database, and what gives the key of the words that calls are found by; None: they are not."""
+        self._db, self._word_key = db, word_key
 
     async def open_call(self, call: Call, *, status: CallStatus = CallStatus.RINGING) -> CallRow:
         """Write the call down and return its row.
@@ -179,17 +181,22 @@ class CallStore:
         """Write any entries of any calls in one transaction: all or none. Safe to repeat."""
         turns: list[dict[str, Any]] = []
         events: list[dict[str, Any]] = []
+        searched: list[tuple[str, str]] = []
         ends: list[_OtherEntry] = []
         for entry in entries:
             match entry:
                 case TurnEntry():
                     turns.append(_turn_fields(entry))
+                    if entry.is_searched:
+                        searched.append((entry.call_id, entry.turn.text))
                 case EventEntry():
                     events.append(_event_fields(entry))
                 case _:
                     ends.append(entry)
         async with self._db.writer() as session:
             await insert_new(session, TurnRow, turns)
+            if searched and self._word_key is not None:
+                await add_words(session, self._word_key(), searched)
             await insert_new(session, CallEventRow, events)
             for entry in ends:
                 match entry:
@@ -207,6 +214,16 @@ class CallStore:
                         await add_consent(session, entry)
                     case ForgetWordsEntry():
                         await forget_words(session, entry)
+                        await self._index_what_is_left(session, entry.call_id)
+
+    async def _index_what_is_left(self, session: AsyncSession, call_id: str) -> None:
+        """Some turns of a call are gone: what it is found by are the words of the others, if it is at all."""
+        has_words = (await session.exec(select(WordHashRow.call_id).where(col(WordHashRow.call_id) == call_id))).first()
+        if has_words is None or self._word_key is None:
+            return
+        left = (await session.exec(select(TurnRow).where(col(TurnRow.call_id) == call_id))).all()
+        await forget_words_of(session, [call_id])
+        await add_words(session, self._word_key(), [(call_id, turn.text) for turn in left])
 
     async def append_event(self, call_id: str, event: CallEvent) -> None:
         """Add an event to a call whose log no process holds (any more); any number of processes may do so at once."""

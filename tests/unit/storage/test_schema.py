@@ -20,6 +20,7 @@ import storage.keys
 import storage.stored_agents
 import transcripts.do_not_call
 import transcripts.models as models
+import transcripts.word_index
 from storage.engine import Database
 from storage.errors import DatabaseAhead
 from storage.rows import Row
@@ -45,6 +46,8 @@ async def test_the_migrations_make_exactly_the_declared_tables(database: Databas
         transcripts.do_not_call.DoNotCallRow,
         privacy.tables.ReceiptRow,
         aftercall.models.CostRow,
+        storage.stored_agents.StoredAgentRow,
+        transcripts.word_index.WordHashRow,
     )
     assert {row.__tablename__ for row in declared} <= set(Row.metadata.tables)
     assert await _compare(database, Row.metadata) == []
@@ -94,6 +97,7 @@ async def test_migrating_again_changes_nothing(database: Database) -> None:
         transcripts.do_not_call.DoNotCallRow,
         privacy.tables.ReceiptRow,
         aftercall.models.CostRow,
+        transcripts.word_index.WordHashRow,
     )
     assert {row.__tablename__ for row in declared} <= set(Row.metadata.tables)
     assert await _compare(database, Row.metadata) == []
@@ -134,6 +138,7 @@ async def test_two_processes_start_at_once(database_url: str, tmp_path: Path) ->
         transcripts.do_not_call.DoNotCallRow,
         privacy.tables.ReceiptRow,
         aftercall.models.CostRow,
+        transcripts.word_index.WordHashRow,
     )
     assert {row.__tablename__ for row in declared} <= set(Row.metadata.tables)
     assert await _compare(database, Row.metadata) == []
