@@ -2,25 +2,24 @@
 
     2026-03-02 09:00:00.123 INFO  call admitted call_id=c1 agent=front-desk
 
-Numbers and spoken words may be bound as `pii={...}`: that field is never written. As a second net, whatever looks like
-a phone number is masked in the finished line, for libraries log too.
+Numbers and spoken words may be bound as `pii={...}`: that field is never written. As a second net, every message, field
+and traceback is redacted (`telemetry.log_redaction`), for libraries log too.
 """
 
 import inspect
 import json
 import logging
-import re
 import sys
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, TextIO
 
 from loguru import logger
 
+from telemetry.log_redaction import safe_fields, safe_message, safe_text
+
 if TYPE_CHECKING:
     from loguru import Message, Record
 
-_HIDDEN = frozenset({"pii"})
-_PHONE_NUMBER = re.compile(r"(?<![\w+])(?:\+|%2B)[1-9]\d{6,14}(?!\d)", re.IGNORECASE)
 # Access lines carry callers' addresses; the rest repeats at INFO what our own lines say.
 _QUIET: dict[str, int] = dict.fromkeys(
     ("alembic", "httpcore", "httpcore2", "httpx", "httpx2", "uvicorn"), logging.WARNING
@@ -44,7 +43,9 @@ def configure(level: str = "INFO", stream: TextIO | None = None) -> None:
     target = stream or sys.stderr
 
     def write(message: "Message") -> None:
-        target.write(_PHONE_NUMBER.sub("[number]", message))
+        line, ending, traceback = message.partition("\n")
+        # The line was made of redacted parts; a traceback is added to it by loguru.
+        target.write(line + ending + safe_text(traceback))
         target.flush()
 
     logger.level(level.upper())
@@ -77,10 +78,9 @@ def in_call(call_id: str) -> AbstractContextManager[None]:
 
 
 def _format(record: "Record") -> str:
-    extra = record["extra"]
-    fields = " ".join(f"{key}={_plain(value)}" for key, value in extra.items() if key not in _HIDDEN and key[0] != "_")
+    fields = " ".join(f"{key}={_plain(value)}" for key, value in safe_fields(record).items())
     # The returned text is a template: what was said is passed through a field, for it may contain braces.
-    extra["_line"] = f"{record['message']} {fields}".rstrip()
+    record["extra"]["_line"] = f"{safe_message(record)} {fields}".rstrip()
     return "{time:YYYY-MM-DD HH:mm:ss.SSS} {level: <8} {extra[_line]}\n{exception}"
 
 

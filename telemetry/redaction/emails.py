@@ -85,7 +85,12 @@ def _spoken(text: str, tokens: Sequence[Token], after: int, before: int) -> Span
         elif gap in (".", "-", "_", "+"):
             start -= 1
             has_joint = True
-        elif len(tokens[start].low) == 1 and len(previous.low) == 1 and not gap.strip(" .-,") and not _is_ending(text, previous):
+        elif (
+            len(tokens[start].low) == 1
+            and len(previous.low) == 1
+            and not gap.strip(" .-,")
+            and not _is_ending(text, previous)
+        ):
             start -= 1
         elif (tokens[start].low in WORDS or tokens[start].is_digits) and gap == " " and previous.low not in _INTRODUCES:
             start -= 1  # "jane ninety-nine at": the number belongs to the name

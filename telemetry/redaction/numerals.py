@@ -78,7 +78,7 @@ class Language:
 
 
 def _values(text: str, first: int, step: int) -> dict[str, int]:
-    values = {}
+    values: dict[str, int] = {}
     for position, spellings in enumerate(text.split("|")):
         values |= dict.fromkeys(spellings.split(), first + position * step)
     return values
@@ -102,7 +102,7 @@ def _compounds(code: str, ones: Mapping[str, int], tens: Mapping[str, int]) -> d
         }
     if code == "it":
         stems = {ten: ten[:-1] for ten in tens}
-        made = {}
+        made: dict[str, int] = {}
         for ten, value in tens.items():
             for one, low in ones.items():
                 if low in (1, 8):

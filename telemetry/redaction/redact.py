@@ -113,8 +113,9 @@ def _of_run(text: str, run: Run) -> Iterator[Span]:
         yield from _rest(text, run)
         return
     first, last, kind = found
-    start = _LEAD.search(text, 0, run.start).start() if first == 0 and kind is Kind.PHONE else run.pieces[first].start
-    yield Span(start, run.pieces[last - 1].end, kind)
+    start = run.pieces[first].start
+    lead = _LEAD.search(text, 0, start) if first == 0 and kind is Kind.PHONE else None
+    yield Span(lead.start() if lead else start, run.pieces[last - 1].end, kind)
     for part in (run.part(0, first), run.part(last, len(run.pieces))):
         if part.pieces:
             yield from _of_run(text, part)

@@ -144,9 +144,9 @@ def _joined(text: str, tokens: Sequence[Token], position: int, end: int) -> bool
 
 
 def _has_plus(text: str, tokens: Sequence[Token], position: int) -> bool:
-    before = text[max(0, tokens[position].start - 4) : tokens[position].start].rstrip(" (")
+    before = text[max(0, tokens[position].start - 6) : tokens[position].start].rstrip(" (")
     if before.endswith("+"):
-        return True
+        return not before[:-1][-1:].isalnum()
     return position > 0 and tokens[position - 1].low in ("plus", "più", "mais")
 
 

@@ -19,7 +19,7 @@ _MONEY = rf"(?:[$€£¥]|\b(?:EUR|USD|GBP|CHF))\s?(?:{_AMOUNT})|(?<![\d.,+])(?:
 _THOUSANDS = r"(?<![\d.,])[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?(?![\d,])"
 _DECIMAL = r"(?<![\d.,+])(?<!\d-)(?:0|[1-9]\d*)\.\d+(?![\d.]|,\d)"
 _ADDRESS = r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?![\d.]|[- ]\d)(?::\d+)?"
-_VERSION = r"\b(?:v|version\s|release\s|build\s)\.?\d+(?:[.\-]\d+)+|(?<![\d.,-])\d(?:\.\d{1,2}){2}(?:\.\d+)?(?![\d.])"
+_VERSION = r"\b(?:v|version\s|release\s|build\s)\.?\d+(?:[.\-]\d+)+|(?<![\d.,-])\d(?:\.\d{1,2}){2}(?:\.\d+)?(?!\d|\.\d)"
 _ISBN = r"\b97[89](?:[- ]?\d){10}\b"
 _SHUT = re.compile("|".join((_UUID, _ISO, _DATE, _TIME, _MONEY, _THOUSANDS, _DECIMAL, _ADDRESS, _VERSION, _ISBN)), re.I)
 
@@ -37,8 +37,9 @@ _THINGS = _any_of(
     checksum hash request id bestell* auftrag* rechnung* kunden* vorgang* sendung* aktenzeichen zähler* artikel*
     buchung* referenz* vertrag* serien* paket* ticketnummer fall* pedido factura reserva referencia expediente cliente
     seguimiento código contrato póliza envío commande facture réservation dossier référence suivi contrat colis ordine
-    fattura prenotazione pratica riferimento spedizione contratto factuur* klant* bestelnummer* referentie zending* encomenda fatura
-    processo
+    fattura prenotazione pratica riferimento spedizione contratto factuur* klant* referentie zending* bestelnummer
+    encomenda
+    fatura processo
     """
 )
 _BETWEEN = _any_of(

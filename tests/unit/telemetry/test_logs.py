@@ -36,7 +36,7 @@ def test_a_number_in_a_message_is_masked(lines: io.StringIO) -> None:
     logger.bind(to="+442071838750").info("dialled +15551230199, To=%2B15551230199, 1+15551230 stays")
     logging.getLogger("twilio.http_client").warning("POST /Calls To=%s", "+15551230199")
     text = lines.getvalue()
-    assert text.count("[number]") == 4
+    assert text.count("[phone]") == 4
     assert "0199" not in text
     assert "8750" not in text
     assert "1+15551230 stays" in text
@@ -51,7 +51,7 @@ def test_a_traceback_shows_no_values_and_no_number(lines: io.StringIO) -> None:
     except ValueError:
         logger.exception("call failed")
     text = lines.getvalue()
-    assert "ValueError: no such number: [number]" in text
+    assert "ValueError: no such number: [phone]" in text
     assert "my secret words" not in text.replace('fail("my secret words")', "")
 
 
@@ -98,3 +98,30 @@ def test_what_pipecat_says_of_a_talk_is_never_written(lines: io.StringIO) -> Non
     assert "Alex" not in lines.getvalue()
     assert "late" in lines.getvalue()
     assert "ours" in lines.getvalue()
+
+
+def test_every_way_into_the_log_is_redacted(lines: io.StringIO) -> None:
+    def fail() -> None:
+        raise ValueError("card four one one one one one one one one one one one one one one one")
+
+    logger.bind(who="jane dot doe at example dot com", seen={"card": "4111 1111 1111 1111"}, bytes=734003200).info(
+        "write to {}", "jane@example.com"
+    )
+    logging.getLogger("some.library").warning("sent %s to %s", "219-09-9999", "0171 3920001")
+    try:
+        fail()
+    except ValueError:
+        logger.exception("it broke")
+        logging.getLogger("some.library").exception("it broke here too: %s", "DE89 3704 0044 0532 0130 00")
+    text = lines.getvalue()
+    for secret in ("jane", "4111", "one one", "9999", "3920001", "0532"):
+        assert secret not in text.replace('raise ValueError("card four one', ""), secret
+    assert "who=[email]" in text.replace('"', "")
+    assert "bytes=734003200" in text
+    assert text.count("[national id]") == 2
+
+
+def test_a_monstrous_line_is_cut_and_holds_up_nobody(lines: io.StringIO) -> None:
+    logger.info("a" * 1_000_000 + " +15551230199")
+    assert "0199" not in lines.getvalue()
+    assert len(lines.getvalue()) < 25_000
