@@ -47,6 +47,7 @@ check: .venv
 	@$(BIN)/ruff check .
 	@$(BIN)/basedpyright
 	@$(BIN)/python cli.py agents check
+	@$(BIN)/python -m verbs.dependencies
 
 soak: .venv
 	@$(BIN)/python cli.py chaos

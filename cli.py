@@ -61,7 +61,7 @@ def work(messages: int, passage: int) -> None:
         begin = read_begin(ours)
     except NoSupervisor as error:
         stop(str(error), 2)
-    logs.configure(begin.settings["log_level"])
+    logs.configure(begin.settings["log_level"], form=begin.settings["log_format"])
     logs.name_process(begin.number)
     from api.signals import run_as_member, run_on_loop
     from server import RunningServer

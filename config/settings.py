@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, model_validator
@@ -82,6 +82,9 @@ class Settings(BaseSettings):
         default=None, description="The API key that `cli.py call` shows to the running server, outside the open mode."
     )
     log_level: LogLevel = Field(default="INFO", description=f"One of {', '.join(LOG_LEVELS)}.")
+    log_format: Literal["text", "json"] = Field(
+        default="text", description="json: one object a line, for programs that collect logs."
+    )
     playground_secret: Secret | None = Field(
         default=None, description="Opens /playground and /metrics when the server can be reached from outside."
     )

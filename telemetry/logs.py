@@ -2,6 +2,8 @@
 
     2026-03-02 09:00:00.123 INFO  call admitted call_id=c1 agent=front-desk
 
+or one JSON object a line (`telemetry.json_log`).
+
 Numbers and spoken words may be bound as `pii={...}`: that field is never written. As a second net, every message, field
 and traceback is redacted (`telemetry.log_redaction`), for libraries log too.
 """
@@ -11,10 +13,12 @@ import json
 import logging
 import sys
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, TextIO
+from types import TracebackType
+from typing import TYPE_CHECKING, Literal, TextIO
 
 from loguru import logger
 
+from telemetry.json_log import json_line
 from telemetry.log_redaction import safe_fields, safe_message, safe_text
 
 if TYPE_CHECKING:
@@ -30,12 +34,13 @@ _QUIET_MODULES: dict[str | None, str | int | bool] = {"pipecat": "WARNING"}
 """Pipecat's lines below a warning hold instructions, arguments of tools and what was said: no level shows them."""
 
 
-def configure(level: str = "INFO", stream: TextIO | None = None) -> None:
+def configure(level: str = "INFO", stream: TextIO | None = None, form: Literal["text", "json"] = "text") -> None:
     """Send every log line of the process, ours and the libraries', to one place. May be called again.
 
     Args:
         level: TRACE, DEBUG, INFO, WARNING, ERROR or CRITICAL; in any case.
         stream: where to; standard error when left out.
+        form: what a line is; with `json` Python's warnings and what ends the program are lines too.
 
     Raises:
         ValueError: there is no such level.
@@ -43,9 +48,12 @@ def configure(level: str = "INFO", stream: TextIO | None = None) -> None:
     target = stream or sys.stderr
 
     def write(message: "Message") -> None:
-        line, ending, traceback = message.partition("\n")
-        # The line was made of redacted parts; a traceback is added to it by loguru.
-        target.write(line + ending + safe_text(traceback))
+        if form == "json":
+            target.write(_as_json(message.record, message))
+        else:
+            line, ending, traceback = message.partition("\n")
+            # The line was made of redacted parts; a traceback is added to it by loguru.
+            target.write(line + ending + safe_text(traceback))
         target.flush()
 
     logger.level(level.upper())
@@ -54,7 +62,7 @@ def configure(level: str = "INFO", stream: TextIO | None = None) -> None:
     logger.add(
         write,
         level=level.upper(),
-        format=_format,
+        format=_format if form == "text" else lambda _record: "{exception}",
         filter=_QUIET_MODULES,
         backtrace=False,
         diagnose=False,
@@ -65,6 +73,9 @@ def configure(level: str = "INFO", stream: TextIO | None = None) -> None:
     root.setLevel(logger.level(level.upper()).no)
     for name, quiet_level in _QUIET.items():
         logging.getLogger(name).setLevel(quiet_level)
+    logging.captureWarnings(form == "json")
+    if form == "json":
+        sys.excepthook = _log_crash
 
 
 def name_process(number: int) -> None:
@@ -75,6 +86,20 @@ def name_process(number: int) -> None:
 def in_call(call_id: str) -> AbstractContextManager[None]:
     """Add `call_id` to every line that is logged inside the block, by tasks started in it and by libraries too."""
     return logger.contextualize(call_id=call_id)
+
+
+def _as_json(record: "Record", traceback: str) -> str:
+    fields = safe_fields(record)
+    name = str(fields.pop("logger", None) or record["name"])
+    level, trace = record["level"].name, safe_text(traceback.rstrip())
+    return json_line(record["time"], level, name, safe_message(record), fields, trace)
+
+
+def _log_crash(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, traceback)
+        return
+    logger.opt(exception=(kind, error, traceback)).critical("the program ends by an error of its own")
 
 
 def _format(record: "Record") -> str:

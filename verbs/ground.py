@@ -20,7 +20,7 @@ def load_settings(**overrides: Any) -> Settings:
         settings = Settings.load(**overrides)
     except ConfigError as error:
         stop(str(error), 2)
-    logs.configure(settings.log_level)
+    logs.configure(settings.log_level, form=settings.log_format)
     return settings
 
 
