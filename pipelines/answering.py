@@ -14,6 +14,7 @@ from pipelines.housekeeping import Housekeeping
 from pipelines.live import LiveCalls
 from pipelines.run import run_call
 from pipelines.transports import CallTransport, phone_transport
+from telemetry.redaction import Kind
 from telephony.media_stream import MediaStream, Start
 from transcripts.call import Call, EndReason
 from transcripts.log import LogWriter
@@ -52,8 +53,10 @@ class Answering:
             live = self.live.get(call.call_id)
             if live is None:
                 raise RuntimeError(f"call {call.call_id} was not admitted")
+            log = self.log_writer.open(call.call_id)
+            log.leave_out([Kind(kind) for kind in agent.privacy.redact])
             try:
-                return await run_guest(bot, call, agent, websocket, start, self.log_writer.open(call.call_id), live)
+                return await run_guest(bot, call, agent, websocket, start, log, live)
             finally:
                 self._housekeeping.call_ended()
         return await self.run_voice(phone_transport(websocket, MediaStream.after(start), clock), call, agent)
@@ -61,6 +64,7 @@ class Answering:
     async def run_voice(self, voice: CallTransport, call: Call, agent: AgentConfig) -> EndReason:
         """Run a call on any transport. Returns why it ended."""
         bot, log = self.bots.get(agent.bot), self.log_writer.open(call.call_id)
+        log.leave_out([Kind(kind) for kind in agent.privacy.redact])
         live = self.live.get(call.call_id)
         if live is None:
             raise RuntimeError(f"call {call.call_id} was not admitted")

@@ -23,6 +23,7 @@ from pipelines.script import TakenOver
 from pipelines.sentences import SentenceKind
 from pipelines.tool_failures import RefusalKind, ToolRefused
 from pipelines.tools import Bot
+from telemetry.redaction import Kind
 from transcripts.call import Call
 
 _POLL_SECS = 0.05
@@ -139,6 +140,7 @@ class Handoffs:
     ) -> None:
         scribe, is_switched = self.scribe, False
         scribe.event("agent.handing_over", to=agent.name)
+        scribe.log.leave_out([Kind(kind) for kind in agent.privacy.redact])
         link = self.ringing.expect(self.call, agent, taken_over=taken_over)
         try:
             await self._bridge(stage)  # the model is being connected meanwhile

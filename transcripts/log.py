@@ -7,7 +7,7 @@ process ends is kept in a file (`transcripts.backlog`). An entry is written betw
 import asyncio
 import random
 from collections import deque
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Collection
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
@@ -17,6 +17,7 @@ from loguru import logger
 
 from storage import errors as storage_errors
 from telemetry import metrics
+from telemetry.redaction import Kind, redact
 from transcripts.backlog import Backlog, WaitingEntry
 from transcripts.call import CallEvent, Consent, EndReason, RecordingStatus, Turn
 from transcripts.entries import (
@@ -31,6 +32,7 @@ from transcripts.entries import (
     TransferAttemptsEntry,
     TurnEntry,
 )
+from transcripts.redacted import redacted
 from transcripts.store import CallStore, Place
 from transcripts.wordless import without_words
 from transcripts.writing import write_entries
@@ -55,14 +57,19 @@ class CallLog:
         """Whether the call is to be found by the words of its turns from now on."""
         self.step: dict[str, Any] | None = None
         """The last `next_step` told, for whoever must know it while the database is away."""
+        self._left_out: set[Kind] = set()
         self._writer = writer
         self._events: list[CallEvent] = []
         self._turn_count = 0
         self._news = asyncio.Event()
 
+    def leave_out(self, kinds: Collection[Kind]) -> None:
+        """From now on keep these out of every turn and event, also out of what subscribers are told."""
+        self._left_out.update(kinds)
+
     def event(self, kind: str, at_ms: int, /, **data: Any) -> None:
         """Tell that something happened at `at_ms` of call time. `data` is what JSON can hold."""
-        event = CallEvent(kind, at_ms, data)
+        event = CallEvent(kind, at_ms, redacted(data, kind, self._left_out) if self._left_out else data)
         seq = len(self._events)
         self._events.append(event)
         self._announce()
@@ -72,6 +79,8 @@ class CallLog:
         """Write a turn that has ended, and the event `turn.caller` or `turn.agent` at its start."""
         position = self._turn_count
         self._turn_count += 1
+        if self._left_out:
+            turn = replace(turn, text=redact(turn.text, self._left_out))
         is_searched = self.is_searched
         self._writer.enqueue(self, lambda place: TurnEntry(self.call_id, place.position + position, turn, is_searched))
         self.event(
