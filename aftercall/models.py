@@ -84,7 +84,9 @@ class AnalysisRow(Row, table=True):
     run: int
     """How often it was asked for: 1 for the first time."""
     attempt: int
-    """How often the model was asked in this run, the one under way or waited for included."""
+    """How often the model was asked in this run."""
+    ticket: int
+    """Counts the times that it was put into the queue; what is done for an earlier ticket changes nothing."""
     status: str
     problem: str | None = None
     model: str | None = None
@@ -126,9 +128,9 @@ class CostRow(Row, table=True):
     day: date
     """The day (UTC) on which the call began."""
     item: str
-    """What was used: a name of the price table, or `unpriced`."""
+    """What was used: a kind of tokens, minutes of a call, messages and so on."""
     source: str
-    """By what: conversation, consent, analysis, call, transfer and so on."""
+    """By what: conversation, consent, cascade, sentences, analysis, call, transfer."""
     model: str
     """Which model used tokens; empty for anything else."""
     quantity: int = Field(sa_type=BigInteger)

@@ -1,7 +1,6 @@
 """The dialler of a server process: opened with everything it leans on, and swept until the end."""
 
 import asyncio
-import math
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
@@ -13,6 +12,7 @@ from calling.dialler import Dialler
 from calling.schedule import CallTimers
 from config.agents_folder import AgentCatalog, AgentWatch
 from config.prices import load_prices
+from config.pricing import most_minutes
 from config.settings import Settings
 from config.twilio_credentials import twilio_credentials
 from storage.engine import Database
@@ -67,9 +67,7 @@ def room_of(settings: Settings) -> Room:
     """Return how much may be dialled. Reads the price table when there is a limit of money: call it in a thread."""
     if settings.max_spend_per_day_usd is None:
         return Room(settings.max_outgoing_calls)
-    prices = load_prices().prices
-    usd_per_minute = prices.twilio_outgoing_call.usd + prices.twilio_media_stream.usd
-    return Room(settings.max_outgoing_calls, math.floor(settings.max_spend_per_day_usd / usd_per_minute + 1e-9))
+    return Room(settings.max_outgoing_calls, most_minutes(load_prices().prices, settings.max_spend_per_day_usd))
 
 
 def _tell_of_the_end(sweeping: asyncio.Task[None]) -> None:

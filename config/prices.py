@@ -1,4 +1,4 @@
-"""The price table that `cli.py plan` reckons with: `config/prices.yaml`, checked and frozen."""
+"""The price table: `config/prices.yaml`, checked and frozen. Plans, limits and the costs of calls reckon with it."""
 
 from datetime import date as Date
 from pathlib import Path
@@ -52,6 +52,20 @@ class PerMillionTokens(Sourced):
     per: Literal["million tokens"]
 
 
+class PerSegment(Sourced):
+    """US dollars for each segment of a text message."""
+
+    usd: float = Field(ge=0)
+    per: Literal["segment"]
+
+
+class PerCall(Sourced):
+    """US dollars for each call."""
+
+    usd: float = Field(ge=0)
+    per: Literal["call"]
+
+
 class PerHour(Sourced):
     """US dollars for an hour, used or not."""
 
@@ -77,6 +91,13 @@ class Prices(BaseModel):
     gemini_audio_out: PerMillionTokens
     gemini_text_in: PerMillionTokens
     core: PerHour
+    gemini_text_out: PerMillionTokens
+    gemini_text_model_in: PerMillionTokens
+    gemini_text_model_out: PerMillionTokens
+    gemini_text_model_cached: PerMillionTokens
+    twilio_conference: PerStartedMinute
+    twilio_machine_detection: PerCall
+    twilio_message: PerSegment
 
 
 class Facts(BaseModel):

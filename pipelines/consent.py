@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 
 from loguru import logger
 from pipecat.frames.frames import InterruptionFrame, TTSSpeakFrame
@@ -12,6 +13,7 @@ from pipelines.consent_answer import Asking, Verdict
 from pipelines.consent_ear import ConsentEar
 from pipelines.consent_words import judge_answer
 from pipelines.model_failures import ModelFailure
+from pipelines.model_usage import CONSENT, note_usage
 from pipelines.sentences import SentenceKind, Spoken
 from pipelines.stages import Assembly
 from telemetry import metrics
@@ -153,6 +155,7 @@ class ConsentQuestion:
                 on_words=self._hear_words,
                 on_claim=self._hear_claim,
                 on_failed=self.on_model_failed,
+                on_message=partial(note_usage, assembly.scribe, source=CONSENT),
             )
             self._ear.open()
 

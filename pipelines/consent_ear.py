@@ -60,6 +60,7 @@ class ConsentEar:
         on_words: Callable[[str], None],
         on_claim: Callable[[bool | None], None],
         on_failed: Callable[[ModelFailure], None],
+        on_message: Callable[[LiveServerMessage, str], None],
     ) -> None:
         """Take whose model it is, what is asked, on which line, and whom to tell. The agent has a `gemini_live`."""
         stage = agent.pipeline.find("gemini_live")
@@ -70,6 +71,7 @@ class ConsentEar:
         self._link = ModelLink(client, setup, begins_with_content=False)
         self._line = line
         self._on_words, self._on_claim, self._on_failed = on_words, on_claim, on_failed
+        self._on_message, self._model = on_message, settings.model
         self._is_listening = False
         self._lately: deque[Audio] = deque()
         self._from_ms = 0.0
@@ -146,6 +148,7 @@ class ConsentEar:
 
     async def link_message(self, message: LiveServerMessage) -> None:
         """What it has understood, and what it says when it is to read."""
+        self._on_message(message, self._model)
         content = message.server_content
         if message.tool_call is not None:
             for call in message.tool_call.function_calls or []:

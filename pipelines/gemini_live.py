@@ -34,6 +34,7 @@ from pipelines.link_listener import Beginning, Cause, Resumption
 from pipelines.model_failures import ModelFailure
 from pipelines.model_link import ModelLink
 from pipelines.model_pace import ModelPace
+from pipelines.model_usage import note_usage
 from pipelines.model_voice import VOICE_HZ
 from pipelines.outbox import Audio
 from pipelines.owed_answer import WAITING_PROMPT, KnownResult, OwedAnswer
@@ -295,6 +296,7 @@ class GeminiLive(GeminiLiveLLMService):
 
     async def link_message(self, message: LiveServerMessage) -> None:
         """One message of the model."""
+        note_usage(self._scribe, message, self.model_link.connected_model)
         if self._is_hushed:
             return
         content = message.server_content
@@ -434,12 +436,6 @@ class GeminiLive(GeminiLiveLLMService):
     async def _handle_msg_turn_complete(self, message: LiveServerMessage) -> None:
         self._pace.forget_half()
         await super()._handle_msg_turn_complete(message)
-
-    async def _handle_msg_usage_metadata(self, message: LiveServerMessage) -> None:
-        usage = message.usage_metadata
-        if usage is not None:
-            self._scribe.event("model.usage", **usage.model_dump(mode="json", exclude_none=True))
-        await super()._handle_msg_usage_metadata(message)
 
     # ---- tools: each runs once and is answered once, whatever happens to the connection that asked for it ----
 

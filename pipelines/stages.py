@@ -32,6 +32,7 @@ from pipelines.interruptions import GreetingGuard, KeptBack, cascade_strategies
 from pipelines.line import CallLine
 from pipelines.line_taps import AgentTap
 from pipelines.model_failures import ModelFailure
+from pipelines.model_usage import count_usage
 from pipelines.phone_input import PhoneInput
 from pipelines.phone_line import PhoneOutput
 from pipelines.phone_voice import PhoneVoice
@@ -384,6 +385,8 @@ def _make_model(stage: Stage, assembly: Assembly) -> list[FrameProcessor]:
     processor = _gemini_live(stage, assembly) if stage.name == "gemini_live" else _dotted(stage, assembly)
     if isinstance(processor, LLMService):
         assembly.llm = processor
+        if stage.name != "gemini_live":
+            count_usage(assembly.llm, assembly.scribe)
         # What is called without being declared: Pipecat's word for it is a name of None.
         processor.register_function(None, refuse_unknown)
     elif isinstance(processor, TTSService):

@@ -15,6 +15,7 @@ _BY_KIND: Mapping[str, frozenset[str]] = {
     "ladder": frozenset({"problem"}),
     "model": frozenset({"problem", "handle"}),
     "rescue": frozenset({"problem"}),
+    "sms": frozenset({"characters"}),
     "tool": frozenset({"name"}),
 }
 """First word of an event's kind -> what else may stay of it."""

@@ -40,6 +40,7 @@ def upgrade() -> None:
         sa.Column("call_id", sa.String(), nullable=False),
         sa.Column("run", sa.Integer(), nullable=False),
         sa.Column("attempt", sa.Integer(), nullable=False),
+        sa.Column("ticket", sa.Integer(), nullable=False),
         sa.Column("status", sa.String(), nullable=False),
         sa.Column("problem", sa.String(), nullable=True),
         sa.Column("model", sa.String(), nullable=True),

@@ -43,7 +43,10 @@ def make_prices(*dollars: float) -> PriceTable:
             fields[name] = entry(**origin, **given)
         return model(**fields)  # pyright: ignore[reportArgumentType]
 
-    return PriceTable(prices=fill(Prices, "usd", dollars), facts=fill(Facts, "value", (25, 1000, 4e6, 1)))
+    return PriceTable(
+        prices=fill(Prices, "usd", (*dollars, *[0.0] * (len(Prices.model_fields) - len(dollars)))),
+        facts=fill(Facts, "value", (25, 1000, 4e6, 1)),
+    )
 
 
 PRICES = make_prices(1, 2, 3, 4, 5, 6, 7)

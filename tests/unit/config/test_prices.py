@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from config.prices import Fact, PerHour, PerMillionTokens, PerStartedMinute, PriceErrors, load_prices
+from config.prices import PriceErrors, Sourced, load_prices
 
 UNITS = {
     "twilio_incoming_call": "started minute",
@@ -16,6 +16,13 @@ UNITS = {
     "gemini_audio_out": "million tokens",
     "gemini_text_in": "million tokens",
     "core": "hour",
+    "gemini_text_out": "million tokens",
+    "gemini_text_model_in": "million tokens",
+    "gemini_text_model_out": "million tokens",
+    "gemini_text_model_cached": "million tokens",
+    "twilio_conference": "started minute",
+    "twilio_machine_detection": "call",
+    "twilio_message": "segment",
 }
 FACTS = (
     "gemini_audio_tokens_per_sec",
@@ -50,7 +57,7 @@ def errors_of(file: Path, text: str) -> list[str]:
 def test_every_shipped_price_has_its_page_and_the_table_knows_its_oldest() -> None:
     table = load_prices()
     entries = [entry for section in (table.prices, table.facts) for _, entry in section]
-    assert all(isinstance(entry, Fact | PerHour | PerMillionTokens | PerStartedMinute) for entry in entries)
+    assert all(isinstance(entry, Sourced) for entry in entries)
     assert all(entry.source.scheme == "https" and entry.note for entry in entries)
     assert table.oldest == min(price.date for _, price in table.prices)
     assert table.oldest > date(2026, 1, 1)
@@ -62,7 +69,7 @@ def test_a_table_is_read_as_it_is_written(tmp_path: Path) -> None:
     file = tmp_path / "prices.yaml"
     file.write_text(TABLE, encoding="utf-8")
     table = load_prices(file)
-    assert [price.usd for _, price in table.prices] == [1, 2, 3, 4, 5, 6, 7]
+    assert [price.usd for _, price in table.prices] == list(range(1, 15))
     assert table.oldest == date(2026, 1, 1)
     assert table.facts.twilio_outgoing_calls_per_sec.value == 104
 
@@ -74,7 +81,7 @@ def test_a_table_is_read_as_it_is_written(tmp_path: Path) -> None:
         ("usd: 4", "usd: free", "line 18: prices.gemini_audio_in.usd: must be a number (got 'free')"),
         ("usd: 4", "usd: 1e999", "line 18: prices.gemini_audio_in.usd: must be a number (got inf)"),
         ("per: hour", "per: month", "line 34: prices.core.per: must be 'hour' (got 'month')"),
-        ("value: 101", "value: 0", "line 39: facts.gemini_audio_tokens_per_sec.value: must be > 0 (got 0)"),
+        ("value: 101", "value: 0", "line 74: facts.gemini_audio_tokens_per_sec.value: must be > 0 (got 0)"),
         ("2026-01-07", "April", "line 35: prices.core.date: must be a date (got 'April'); write it as 2026-09-18"),
         ("2026-01-07", "2026-02-30", "line 35: prices.core.date: must be a date (got '2026-02-30'); write it as"),
         ("https://example.com/7", "aws", "line 36: prices.core.source: must be a whole URL such as https://example"),

@@ -14,8 +14,8 @@ _DELIVERY = (
     ":status, 1, 1, '2026-03-01 09:00:00')"
 )
 _ANALYSIS = (
-    "INSERT INTO analyses (call_id, run, attempt, status, problem, requested_at) "
-    "VALUES ('c0', 1, 1, :status, :problem, '2026-03-01 09:00:00')"
+    "INSERT INTO analyses (call_id, run, attempt, ticket, status, problem, requested_at) "
+    "VALUES ('c0', 1, 1, 1, :status, :problem, '2026-03-01 09:00:00')"
 )
 
 
