@@ -101,7 +101,7 @@ async def _admit(services: Services, start: Start, call_id: str) -> tuple[CallRo
     # The one transition ringing -> live is what makes a token good for a single socket.
     if row is None or not await services.store.go_live(call_id, owner=services.instance):
         raise Refused(POLICY, "the stream's token was used already, or its call is over")
-    agent = services.agents.catalog.by_name(row.agent_name)
+    agent = await services.agent_of(row)
     if agent is None:
         give_up(services, call_id)
         await services.store.finish_call(call_id, EndReason.FAILED, ended_at=datetime.now(UTC))

@@ -1,6 +1,5 @@
 """What the routes are given: one object, built at start and kept in `app.state`."""
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ from pipelines.answering import Answering
 from pipelines.clock import CallClock
 from pipelines.live import LiveCalls
 from pipelines.sentences import Sentences
+from storage.agents_in_force import AgentsInForce
 from storage.engine import Database
 from storage.idempotency import RepeatStore
 from storage.keys import KeyStore
@@ -30,6 +30,7 @@ from switchboard.colleagues import Alone, Colleagues
 from telephony.media_stream import Start
 from transcripts.call import Call, EndReason
 from transcripts.log import LogWriter
+from transcripts.models import CallRow
 from transcripts.store import CallStore
 from transcripts.sweeper import Sweeper
 
@@ -53,6 +54,7 @@ class Services:
     `audit` writes down who changed what, and who heard which recording.
     `repeats` keeps what requests with an Idempotency-Key were answered.
     `rescue` saves callers on a dead line; `phone_calls` are those whose streams came here.
+    `agents` are those in use, and `in_force` has those among them that are stored, as the database has them now.
     `asker` asks the operator's own webhooks.
     `end_grace_secs`: how long Twilio's questions about a call wait for its stream to have ended here.
     `now` is Unix time in seconds.
@@ -61,6 +63,7 @@ class Services:
     settings: Settings
     database: Database
     agents: AgentWatch
+    in_force: AgentsInForce
     store: CallStore
     log_writer: LogWriter
     live: LiveCalls
@@ -84,9 +87,12 @@ class Services:
     now: Callable[[], float] = time.time
 
     async def current_agents(self) -> AgentCatalog:
-        """Return the agents as their files are now; asked once per new call."""
-        await asyncio.to_thread(self.agents.refresh)
-        return self.agents.catalog
+        """Return the agents as their files and the database have them now; asked once per new call."""
+        return await self.in_force.current()
+
+    async def agent_of(self, row: CallRow) -> AgentConfig | None:
+        """Return the agent that a call began with; None when there is none of that name. Raises `DatabaseAway`."""
+        return await self.in_force.of_call(row.agent_name, row.agent_version)
 
 
 def services_of(connection: HTTPConnection) -> Services:

@@ -1,7 +1,7 @@
 """The dialler of a server process: opened with everything it leans on, and swept until the end."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from loguru import logger
@@ -10,7 +10,7 @@ from api.lines import OutgoingLines
 from calling.callbacks import CallsBack
 from calling.dialler import Dialler
 from calling.schedule import CallTimers
-from config.agents_folder import AgentCatalog, AgentWatch
+from config.agents_folder import AgentCatalog
 from config.prices import load_prices
 from config.pricing import most_minutes
 from config.settings import Settings
@@ -27,7 +27,7 @@ _REQUEST_SECS = 10.0
 async def open_dialler(
     settings: Settings,
     db: Database,
-    agents: AgentWatch,
+    current_agents: Callable[[], Awaitable[AgentCatalog]],
     lines: OutgoingLines,
     workflows: Workflows,
     calls_back: CallsBack,
@@ -36,10 +36,6 @@ async def open_dialler(
 
     `workflows`, not yet started, keeps the times of scheduled calls; `calls_back` is given the dialler.
     """
-
-    async def current_agents() -> AgentCatalog:
-        await asyncio.to_thread(agents.refresh)
-        return agents.catalog
 
     room = await asyncio.to_thread(room_of, settings)
     async with open_rest(twilio_credentials(settings), settings.twilio_api_base, timeout_secs=_REQUEST_SECS) as rest:

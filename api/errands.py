@@ -49,7 +49,8 @@ class Errands:
         if (refusal := keep_slot(services, order.call_id, order.keep_secs)) is not None:
             return refusal
         # The agent's file may have changed since this process last looked; its model is connected as it is now.
-        agent = (await services.current_agents()).by_name(order.agent_name)
+        await services.current_agents()
+        agent = services.agents.held(order.agent_name, order.agent_version)
         if is_first and agent is not None and services.live.is_reserved(order.call_id):
             call = call_in(order)
             services.answering.expect(call, with_overrides(agent, call.overrides))

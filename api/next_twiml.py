@@ -59,7 +59,7 @@ async def decide_next(services: Services, over: StreamOver, origin: ActionUrl) -
     row = await wait_until_ended(services, over.call_sid)
     if row is None:
         return twiml.hang_up()
-    agent = services.agents.catalog.by_name(row.agent_name)
+    agent = await services.agent_of(row)
     reason = await end_without_stream(services, row)
     return tell(services, row.call_id, reason, agent, step_of(row, reason, agent))
 

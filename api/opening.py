@@ -16,7 +16,6 @@ from api.talks import open_talks
 from api.transfer_desk import open_transfer_desk
 from calling.callbacks import CallsBack
 from config.agent_file import Checks
-from config.agents_folder import watch_agents
 from config.guest_environment import guest_environment
 from config.settings import Settings, lend_environment
 from pipelines import AnyBot, GuestBot
@@ -31,6 +30,7 @@ from pipelines.sentences import open_sentences
 from pipelines.stages import check_dotted
 from pipelines.toolbox import Toolbox
 from pipelines.voice_activity import load_voice_model
+from storage.agents_in_force import open_agents
 from storage.audit import AuditStore
 from storage.idempotency import RepeatStore
 from storage.keys import KeyStore
@@ -50,19 +50,21 @@ async def open_services(
         lend_environment(await asyncio.to_thread(guest_environment, settings))
     toolbox = Toolbox(bots, settings)
     checks = Checks(settings_of_bots(bots), check_dotted, toolbox.faults_of)
-    agents = await asyncio.to_thread(watch_agents, settings.agents_dir, checks)
     await asyncio.to_thread(load_voice_model)
     gemini = await asyncio.to_thread(client_for, settings)
     async with AsyncExitStack() as closing:
         enter = closing.enter_async_context
         archive = await enter(open_archive(settings))
         db, store, log, name = archive.database, archive.store, archive.log_writer, archive.instance.name
+        in_force = await enter(open_agents(db, settings.agents_dir, checks))
+        agents = in_force.watch
 
         lag = closing.enter_context(LoopLag(settings.max_loop_lag_ms).measuring())
         live = LiveCalls(settings.max_calls, most_here=settings.max_calls_per_process, is_slow=lag.is_slow)
         reader = gemini if settings.prepare_sentences else None
         sentences = await enter(open_sentences(settings.data_dir / "sentences", reader, lambda: agents.catalog.agents))
         await enter(toolbox.opened(lambda: agents.catalog.agents))
+        in_force.on_changed = toolbox.look
         ringing, calls_back = Ringing(gemini, bots, sentences, toolbox), CallsBack(CannotCallBack)
         closing.push_async_callback(ringing.close)
         desk = await enter(open_transfer_desk(settings, db))
@@ -82,13 +84,14 @@ async def open_services(
         talks = await enter(open_talks(settings, answering, store, owner=name, colleagues=colleagues))
         rescue = await enter(open_rescue(settings, store, log, agents, desk))
         lines = OutgoingLines(live, answering, colleagues, name)
-        dialler = await enter(open_dialler(settings, db, agents, lines, archive.workflows, calls_back))
+        dialler = await enter(open_dialler(settings, db, in_force.current, lines, archive.workflows, calls_back))
         repeats = await enter(purging(RepeatStore(db)))
         await enter(archive.at_work(rescue.watch_rows))
         yield Services(
             settings=settings,
             database=db,
             agents=agents,
+            in_force=in_force,
             store=store,
             log_writer=log,
             live=live,

@@ -173,7 +173,7 @@ class Rescue:
         return row is not None and bool((row.next_step or {}).get("told_at"))
 
     async def _redirect(self, stranded: Stranded, rest: TwilioRest) -> None:
-        agent = self._agents.catalog.by_name(stranded.agent_name)
+        agent = self._agents.held(stranded.agent_name, stranded.agent_version)
         step = stranded.step or step_after(stranded.reason, agent, stranded.variables)
         language = agent.language if agent else "en-US"
         twiml = step.as_twiml(language=language, action_url=ActionUrl.of(agent).at(self._base_url))

@@ -15,6 +15,7 @@ class Stranded:
     """A caller who may sit on a dead line.
 
     `live_at` is when his stream began, None for one that never did; `step` is what the call itself asked for.
+    `agent_version` is which one of a stored agent.
     """
 
     call_id: str
@@ -24,6 +25,7 @@ class Stranded:
     variables: Mapping[str, str]
     live_at: datetime | None
     step: NextStep | None = None
+    agent_version: int | None = None
     was_heard_of: bool = False
     news: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -43,4 +45,4 @@ def stranded_in(row: CallRow, call_sid: str) -> Stranded:
             step = NextStep("apology")
     variables = {name: str(value) for name, value in row.variables.items()}
     reason = EndReason(row.end_reason)
-    return Stranded(row.call_id, call_sid, row.agent_name, reason, variables, row.live_at, step)
+    return Stranded(row.call_id, call_sid, row.agent_name, reason, variables, row.live_at, step, row.agent_version)

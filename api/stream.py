@@ -158,7 +158,16 @@ def _watch(services: Services, phone_call: PhoneCall) -> None:
         return
     live_at = datetime.now(UTC) - timedelta(milliseconds=phone_call.now_ms)
     services.rescue.watch(
-        Stranded(call.call_id, phone_call.call_sid, call.agent_name, reason, call.variables, live_at, phone_call.step)
+        Stranded(
+            call.call_id,
+            phone_call.call_sid,
+            call.agent_name,
+            reason,
+            call.variables,
+            live_at,
+            phone_call.step,
+            call.agent_version,
+        )
     )
 
 

@@ -157,7 +157,7 @@ async def _admit_incoming(services: Services, call: Call, agent: AgentConfig, ev
         await services.store.add_events(row.call_id, 0, events)
     if not is_new:
         # Two webhooks of one call may have been asking for its agent at once; the first to write it down decides.
-        agent = services.agents.catalog.by_name(row.agent_name) or agent
+        agent = await services.agent_of(row) or agent
     return await _admit(services, row, agent, is_new=is_new)
 
 
@@ -169,7 +169,8 @@ async def _answer_placed(services: Services, call_id: str, call_sid: str) -> str
         return twiml.hang_up()
     if row.status == CallStatus.QUEUED and await services.dialler.note_ringing(call_id):
         row = await services.store.get_call(call_id) or row
-    agent = (await services.current_agents()).by_name(row.agent_name)
+    await services.current_agents()
+    agent = await services.agent_of(row)
     if agent is None:
         await services.store.finish_call(call_id, EndReason.FAILED, ended_at=datetime.now(UTC))
         logger.bind(call_id=call_id, agent=row.agent_name).error("the agent of a call that was answered was removed")

@@ -55,7 +55,7 @@ async def find_answerer(services: Services, incoming: IncomingCall) -> Answerer:
     call = Ringing(incoming.to_number, incoming.from_number, incoming.call_sid)
     if catalog.routing.route_of(call.to_number) is None:
         return Answerer(catalog.by_number(call.to_number))
-    if (known := await _known(services, catalog, call.call_sid)) is not None:
+    if (known := await _known(services, call.call_sid)) is not None:
         return known
     now = datetime.fromtimestamp(services.now(), UTC)
     choice = choose(catalog.routing, call, now=now, key=services.token_secret) or Choice("numbers")
@@ -85,13 +85,13 @@ async def find_answerer(services: Services, incoming: IncomingCall) -> Answerer:
     return Answerer(agent, choice.variables, tuple(events), left_secs=left_secs)
 
 
-async def _known(services: Services, catalog: AgentCatalog, call_sid: str) -> Answerer | None:
+async def _known(services: Services, call_sid: str) -> Answerer | None:
     try:
         async with database_in_time(_LOOK_SECS):
             row = await services.store.find_call(call_sid)
+            agent = await services.agent_of(row) if row is not None else None
     except DatabaseAway:
         return None  # whoever writes the call down will know
-    agent = catalog.by_name(row.agent_name) if row is not None else None
     return Answerer(agent) if agent is not None else None
 
 

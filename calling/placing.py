@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -147,14 +147,16 @@ class Placing:
     async def _dial(self, outgoing: Outgoing, agent: AgentConfig, rest: TwilioRest) -> TwilioFailed | None:
         """Ask Twilio once. Returns why it may be asked again; None when the matter is settled."""
         call_id = outgoing.call.call_id
-        call = _call_of(outgoing.call)
+        call = replace(_call_of(outgoing.call), agent_version=agent.origin.version)
         refusal = await self._lines.keep(call, agent, outgoing.order.ring_secs + RING_SPARE_SECS)
         if refusal:
             problem = "Every line of this server is taken at the moment; try again in a minute."
             await self.give_up(call_id, EndReason.REFUSED_BUSY, problem)
             return None
         try:
-            number = await self._store.begin_attempt(call_id, self._owner, self._room, now=self._now())
+            number = await self._store.begin_attempt(
+                call_id, self._owner, self._room, now=self._now(), agent_version=call.agent_version
+            )
         except NoRoom as error:
             await self.give_up(call_id, EndReason.REFUSED, lacking(error.lack))
             return None

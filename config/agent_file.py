@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -13,6 +13,7 @@ from config.ambient_sound import find_sound, sound_fault
 from config.errors import AgentProblem, Fault
 from config.machine import FOLDER
 from config.on_failure import RUNGS
+from config.origin import Origin
 from config.pipeline import STAGES, PipelineDefinition, Stage
 from config.wording import describe, suggest
 from config.yaml_mapping import MAX_FILE_BYTES, parse_mapping
@@ -73,11 +74,22 @@ def _parse(path: Path, content: bytes, checks: Checks) -> tuple[AgentConfig | No
         return None, error.faults
     if "name" in fields:
         return None, [Fault(("name",), "is taken from the file's name", "remove this line")]
+    found = find_sound(fields, path.parent)
+    return make_agent(name, found, checks, origin=Origin(content=fields), folder=path.parent)
+
+
+def make_agent(
+    name: str, fields: Mapping[str, Any], checks: Checks, *, origin: Origin, folder: Path | None = None
+) -> tuple[AgentConfig | None, list[Fault]]:
+    """Return the agent that these fields make, and what is wrong with it; None when they make none.
+
+    `folder` is where relative paths in the fields start from.
+    """
     try:
-        found = {**find_sound(fields, path.parent), "name": name}
-        agent = AgentConfig.model_validate(found, context={FOLDER: path.parent})
+        agent = AgentConfig.model_validate({**fields, "name": name}, context={FOLDER: folder} if folder else None)
     except ValidationError as error:
         return None, [fault_of(AgentConfig, line) for line in error.errors()]
+    agent = agent.coming_from(origin)
     tool_faults = checks.check_tools(agent) if checks.check_tools else ()
     return agent, [*_bot_faults(agent, checks), *_sound_faults(agent), *_dotted_faults(agent, checks), *tool_faults]
 

@@ -3,6 +3,7 @@
 import os
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Set
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,17 +20,25 @@ from config.wording import suggest
 
 # A file system's clock may stand still for some milliseconds: a file this young is read again even if it looks alike.
 _UNSETTLED_NS = 100_000_000
+_MOST_KEPT = 500
+"""Versions of stored agents, for calls that began with one that is not published any more."""
 
 
 class AgentCatalog:
     """The agents that are in use, never changed after it was made."""
 
-    def __init__(self, agents: Iterable[AgentConfig], routing: Routing | None = None) -> None:
+    def __init__(
+        self, agents: Iterable[AgentConfig], routing: Routing | None = None, hidden: Iterable[AgentConfig] = ()
+    ) -> None:
         self.routing: Routing = routing or Routing()
         """The rules for numbers that have any; they go before the agents' own numbers."""
         self.agents: tuple[AgentConfig, ...] = tuple(sorted(agents, key=lambda agent: agent.name))
+        self.hidden: tuple[AgentConfig, ...] = tuple(hidden)
+        """Stored agents that are out of use, because a file has their name."""
         self._by_name = {agent.name: agent for agent in self.agents}
-        self._by_number = {number: agent for agent in self.agents for number in agent.numbers}
+        # A number that a file claims is the file's agent's.
+        by_claim = sorted(self.agents, key=lambda agent: not agent.origin.is_stored)
+        self._by_number = {number: agent for agent in by_claim for number in agent.numbers}
 
     def by_name(self, name: str) -> AgentConfig | None:
         """Return the agent of that name, or None."""
@@ -74,10 +83,14 @@ def check_agents(
     return []
 
 
-def watch_agents(folder: Path, checks: Checks) -> "AgentWatch":
-    """Read the folder and keep it up to date. Reads files; raises AgentErrors, as AgentWatch does."""
+def watch_agents(folder: Path, checks: Checks, stored: Iterable[AgentConfig] = ()) -> "AgentWatch":
+    """Read the folder and keep it up to date, with these agents beside it; raises AgentErrors, as AgentWatch does."""
     return AgentWatch(
-        folder, known_bots=checks.known_bots, check_dotted=checks.check_dotted, check_tools=checks.check_tools
+        folder,
+        known_bots=checks.known_bots,
+        check_dotted=checks.check_dotted,
+        check_tools=checks.check_tools,
+        stored=stored,
     )
 
 
@@ -149,7 +162,8 @@ class AgentWatch:
     """The agents of a folder, kept up to date while it is edited.
 
     A new file is picked up and a removed one forgotten; a broken edit keeps that file's last good version, and so does
-    an edit that claims another agent's number. Safe to use from several threads.
+    an edit that claims another agent's number. Stored agents stand beside them; a file goes before one of its name.
+    Safe to use from several threads.
     """
 
     def __init__(
@@ -159,8 +173,12 @@ class AgentWatch:
         known_bots: KnownBots | None,
         check_dotted: Callable[[str], str | None] | None = None,
         check_tools: ToolCheck | None = None,
+        stored: Iterable[AgentConfig] = (),
     ) -> None:
         """Read the folder. Raises AgentErrors when any file cannot be used: a start is the time to be strict."""
+        self._stored = tuple(stored)
+        self._kept: OrderedDict[tuple[str, int | None], AgentConfig] = OrderedDict()
+        self.keep(self._stored)
         self._folder = folder
         self._checks = Checks(known_bots, check_dotted, check_tools)
         self._files: dict[Path, _File] = {}
@@ -172,6 +190,7 @@ class AgentWatch:
         if self._problems:
             raise AgentErrors(self._problems)
         self._catalog = self._made()
+        _tell_hidden(self._catalog.hidden, ())
 
     @property
     def catalog(self) -> AgentCatalog:
@@ -182,6 +201,29 @@ class AgentWatch:
     def problems(self) -> list[AgentProblem]:
         """What is wrong with the files as they stand; those files' last good versions are in use."""
         return list(self._problems)
+
+    def put_stored(self, stored: Iterable[AgentConfig]) -> None:
+        """Have these stored agents in use from now on, and no others. Reads files: call it in a thread."""
+        with self._lock:
+            self._stored = tuple(stored)
+            self.keep(self._stored)
+            self._seen = None  # what the files say of agents that are not files is to be held against these
+        self.refresh()
+
+    def keep(self, agents: Iterable[AgentConfig]) -> None:
+        """Remember these versions of stored agents for calls that began with them; the oldest make room."""
+        for agent in agents:
+            self._kept[agent.name, agent.origin.version] = agent
+            self._kept.move_to_end((agent.name, agent.origin.version))
+        while len(self._kept) > _MOST_KEPT:
+            self._kept.popitem(last=False)
+
+    def held(self, name: str, version: int | None) -> AgentConfig | None:
+        """Return the agent of a call that began with this version of it; the agent as it is now, if that is all."""
+        now = self._catalog.by_name(name)
+        if version is None or (now is not None and now.origin.version == version):
+            return now
+        return self._kept.get((name, version), now)
 
     def refresh(self) -> list[AgentProblem]:
         """Look at the folder again and return what is wrong with it now; each problem is logged when it appears.
@@ -195,8 +237,9 @@ class AgentWatch:
             catalog = self._made()
             if catalog.routing != self._catalog.routing:
                 logger.bind(routes=len(catalog.routing.routes)).info("routing rules changed")
+            _tell_hidden(catalog.hidden, self._catalog.hidden)
             if catalog.agents == self._catalog.agents:
-                self._catalog = AgentCatalog(self._catalog.agents, catalog.routing)
+                self._catalog = AgentCatalog(self._catalog.agents, catalog.routing, catalog.hidden)
             else:
                 self._catalog = catalog
                 logger.bind(agents=[agent.name for agent in self._catalog.agents]).info("agents changed")
@@ -235,10 +278,16 @@ class AgentWatch:
         return sorted(found, key=lambda problem: problem.file)
 
     def _made(self) -> AgentCatalog:
-        return AgentCatalog((file.good for file in self._files.values() if file.good), self._rules.good)
+        agents = self._in_use()
+        hidden = [agent for agent in self._stored if agents[agent.name] is not agent]
+        return AgentCatalog(agents.values(), self._rules.good, hidden)
+
+    def _in_use(self) -> dict[str, AgentConfig]:
+        in_files = {file.good.name: file.good for file in self._files.values() if file.good}
+        return {**{agent.name: agent for agent in self._stored}, **in_files}
 
     def _accept_rules(self) -> list[AgentProblem]:
-        agents = {file.good.name: file.good for file in self._files.values() if file.good}
+        agents = self._in_use()
         return self._rules.accept(agents, frozenset(path.stem for path in self._files) - agents.keys())
 
     def _entries(self) -> Iterable[_Version]:
@@ -288,7 +337,7 @@ class AgentWatch:
 
     def _lost_handoff(self, wanted: dict[Path, AgentConfig | None], told: set[tuple[Path, str]]) -> _Clash | None:
         """Return the first agent that hands over to one that has no file, and is not in `told` yet; or None."""
-        names = {path.stem for path in wanted}
+        names = {*(path.stem for path in wanted), *(agent.name for agent in self._stored)}
         for path, agent in wanted.items():
             for name in agent.handoff.to if agent else ():
                 if name not in names and (path, name) not in told:
@@ -313,3 +362,8 @@ class AgentWatch:
         return _Clash(
             loser, AgentProblem(str(loser), f"numbers[{position}]", message, "remove it from one of the two files")
         )
+
+
+def _tell_hidden(now: Iterable[AgentConfig], before: Iterable[AgentConfig]) -> None:
+    for name in sorted({agent.name for agent in now} - {agent.name for agent in before}):
+        logger.bind(agent=name).warning("a stored agent is out of use: a file has its name")

@@ -2,6 +2,7 @@
 
 from collections.abc import Container, Iterator, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from config.placeholders import placeholders
 from config.tools import HttpTool, McpTools, NamedTool, Tool, Tools
@@ -23,6 +24,15 @@ def tool_faults(tools: Tools, variables: Mapping[str, str]) -> Iterator[ToolFaul
             yield place, f"{tool.name} is listed twice", "keep one of them, or rename one"
         for path, message, cure in _faults_of(tool, variables):
             yield (*place, *path), message, cure
+
+
+def hosts_of(tool: Tool) -> list[str]:
+    """Return every host that a tool may ask, in small letters and order; none for one that asks nobody."""
+    if isinstance(tool.settings, HttpTool):
+        return sorted(host.lower() for host in tool.settings.http.hosts)
+    if isinstance(tool.settings, McpTools):
+        return [(urlsplit(tool.settings.mcp.url or "").hostname or "").lower()]
+    return []
 
 
 def secrets_of(tool: Tool) -> Iterator[tuple[tuple[str | int, ...], str]]:

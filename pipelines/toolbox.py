@@ -11,7 +11,7 @@ from config.errors import Fault
 from config.settings import Settings
 from config.tool_secrets import secret_variable
 from config.tools import HttpTool, McpTools, NamedTool, Tool, ToolRules
-from config.tools_checks import secrets_of
+from config.tools_checks import hosts_of, secrets_of
 from config.twilio_credentials import twilio_credentials
 from config.wording import suggest
 from net.mcp_address import McpAddress, McpTool
@@ -89,9 +89,12 @@ class Toolbox:
         taken = {*functions, *BUILT_IN_TOOLS, *(tool.name for tool in agent.tools)}
         for tool in agent.tools:
             settings = tool.settings
-            if isinstance(settings, HttpTool) and settings.only.holds(call.direction.value, variables):
-                offered.append(self._http_tool(tool.name, settings, agent))
-            elif isinstance(settings, McpTools):
+            if isinstance(settings, NamedTool) or self._withheld(agent, tool) is not None:
+                continue
+            if isinstance(settings, HttpTool):
+                if settings.only.holds(call.direction.value, variables):
+                    offered.append(self._http_tool(tool.name, settings, agent))
+            else:
                 for name, found, rules in self._offered_by(tool.name, settings, taken):
                     taken.add(name)
                     if rules.only.holds(call.direction.value, variables):
@@ -102,6 +105,9 @@ class Toolbox:
         """Yield what a call of this agent has to do without at the moment, each with the reason."""
         for tool in agent.tools:
             if isinstance(tool.settings, McpTools):
+                if (withheld := self._withheld(agent, tool)) is not None:
+                    yield tool.name, f"the secret {withheld} was withdrawn from the agent"
+                    continue
                 found = self._servers.tools_of(self._address_of(tool.name, tool.settings))
                 if isinstance(found, str):
                     yield tool.name, found
@@ -129,11 +135,29 @@ class Toolbox:
             if tool.name == "schedule_callback" and not agent.outbound.enabled:
                 yield Fault(place, "the agent may not place calls", "write outbound: {enabled: true}, or remove it")
             yield from (Fault(place, *fault) for fault in _name_faults(tool, agent.bot, own))
-            for path, name in secrets_of(tool):
-                if name not in self._secrets:
-                    message = f"there is no secret {name}"
-                    yield Fault((*place, *path), message, f"set {secret_variable(name)}, or correct the name")
+            yield from (Fault((*place, *path), *fault) for path, *fault in self._secret_faults(agent, tool))
             yield from (Fault((*place, *path), *fault) for path, *fault in self._address_faults(tool))
+
+    def look(self) -> None:
+        """Agents have been changed: have connections to the servers that they name now. Immediate."""
+        self._servers.want(self._addresses())
+
+    def _secret_faults(self, agent: AgentConfig, tool: Tool) -> Iterator[tuple[tuple[str | int, ...], str, str]]:
+        hosts = hosts_of(tool)
+        for path, name in secrets_of(tool):
+            # Of a secret that an agent may not send it is not even told whether there is one.
+            if not agent.origin.may_send(name, hosts):
+                granted = (agent.origin.secrets or {}).get(name, frozenset())
+                options = "".join(f" --host {host}" for host in sorted({*hosts, *granted}))
+                cure = f"have the operator run: cli.py agents grant-secret {agent.name} {name}{options}"
+                yield path, f"the secret {name} is not granted to this agent for {', '.join(hosts)}", cure
+            elif name not in self._secrets:
+                yield path, f"there is no secret {name}", f"set {secret_variable(name)}, or correct the name"
+
+    def _withheld(self, agent: AgentConfig, tool: Tool) -> str | None:
+        """Return the first secret that a tool needs, and that its agent was not granted, or not any more."""
+        needed = (name for _, name in secrets_of(tool))
+        return next((name for name in needed if not agent.origin.may_send(name, hosts_of(tool))), None)
 
     def _http_tool(self, name: str, tool: HttpTool, agent: AgentConfig) -> OfferedTool:
         async def work(params: FunctionCallParams, arguments: Mapping[str, Any]) -> None:
@@ -166,7 +190,7 @@ class Toolbox:
             self._address_of(tool.name, tool.settings)
             for agent in self._agents()
             for tool in agent.tools
-            if isinstance(tool.settings, McpTools)
+            if isinstance(tool.settings, McpTools) and self._withheld(agent, tool) is None
         ]
 
     def _address_faults(self, tool: Tool) -> Iterator[tuple[tuple[str, ...], str, str]]:

@@ -8,7 +8,7 @@ which count he looked, so that of two who claim one number at the same moment th
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
 
@@ -127,12 +127,11 @@ class InForce:
 
 
 @dataclass(frozen=True, slots=True)
-class Shelf:
+class Published:
     """All that answers calls, at one count of changes."""
 
     counter: int
     agents: Sequence[InForce] = ()
-    grants: Mapping[str, Grants] = field(default_factory=dict[str, Grants])
 
 
 class AgentStore:
@@ -152,7 +151,7 @@ class AgentStore:
         async with self._db.reader() as session:
             return await _counter(session)
 
-    async def load(self) -> Shelf:
+    async def load(self) -> Published:
         """Read every published version and every grant, as they are at one moment."""
         query = (
             select(AgentVersionRow)
@@ -171,7 +170,7 @@ class AgentStore:
                 if await _counter(session) == before:
                     break
         found = [InForce(row.agent_name, row.number, row.fields, grants.get(row.agent_name, {})) for row in rows]
-        return Shelf(before, found, grants)
+        return Published(before, found)
 
     # ---- what is there ----
 

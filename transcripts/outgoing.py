@@ -146,11 +146,14 @@ class OutgoingStore:
         async with self._db.writer() as session:
             await session.exec(change.values(owner=None))
 
-    async def begin_attempt(self, call_id: str, owner: str, room: Room, *, now: datetime) -> int | None:
+    async def begin_attempt(
+        self, call_id: str, owner: str, room: Room, *, now: datetime, agent_version: int | None = None
+    ) -> int | None:
         """Write down that Twilio is about to be asked to place the call; returns the attempt's number.
 
         None when it may not be asked: the call is not queued any more, was placed already, is another process's, or
-        nobody knows yet what became of an earlier attempt. Raises `NoRoom`.
+        nobody knows yet what became of an earlier attempt. Raises `NoRoom`. `agent_version`: which one of a stored
+        agent speaks when somebody answers.
         """
         mine = update(CallRow).where(
             col(CallRow.call_id) == call_id,
@@ -160,7 +163,7 @@ class OutgoingStore:
         )
         async with self._db.writer() as session:
             # The update also locks the row: nobody calls it off until the attempt stands.
-            if (await session.exec(mine.values(owner=owner))).rowcount != 1:
+            if (await session.exec(mine.values(owner=owner, agent_version=agent_version))).rowcount != 1:
                 return None
             found = await _find(session, call_id)
             if found is None or found.open_attempt is not None:
