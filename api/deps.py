@@ -31,6 +31,7 @@ from telephony.media_stream import Start
 from transcripts.call import Call, EndReason
 from transcripts.log import LogWriter
 from transcripts.models import CallRow
+from transcripts.recording_store import RecordingStore
 from transcripts.store import CallStore
 from transcripts.sweeper import Sweeper
 
@@ -53,6 +54,7 @@ class Services:
     `dialler` places calls, and `keys` knows who may ask for them.
     `audit` writes down who changed what, and who heard which recording.
     `repeats` keeps what requests with an Idempotency-Key were answered.
+    `recordings` are those of this data folder, and of the bucket if there is one.
     `rescue` saves callers on a dead line; `phone_calls` are those whose streams came here.
     `agents` are those in use, and `in_force` has those among them that are stored, as the database has them now.
     `asker` asks the operator's own webhooks.
@@ -79,6 +81,7 @@ class Services:
     audit: Audit
     repeats: RepeatStore
     transfers: TransferDesk
+    recordings: RecordingStore
     sentences: Sentences | None = None
     colleagues: Colleagues = field(default_factory=Alone)
     phone_calls: PhoneCalls = field(default_factory=PhoneCalls)

@@ -72,7 +72,7 @@ async def open_services(
             gemini=gemini,
             ringing=ringing,
             sentences=sentences,
-            recordings_dir=archive.recordings_dir,
+            recordings=archive.recordings,
             toolbox=toolbox,
             records_of=partial(Records, db),
             agents=agents,
@@ -107,6 +107,7 @@ async def open_services(
             audit=Audit(AuditStore(db), secret),
             repeats=repeats,
             transfers=desk,
+            recordings=archive.recordings,
             sentences=sentences,
             colleagues=colleagues,
         )

@@ -1,21 +1,22 @@
 """What a run against Trunkline must leave behind: each sentence one start and stop of voice, all turns, both voices.
 
-Looked up where it is kept, by the bench's own eyes: the SQLite file of `transcripts/models.py` and the segments of
-`transcripts/segments.py`, once the server has ended.
+Looked up where it is kept, once the server has ended: the SQLite file of `transcripts/models.py`, by the bench's own
+eyes, and the sealed recordings.
 """
 
 import sqlite3
 from collections.abc import Iterable, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import cast
 
 import numpy as np
-import soundfile  # pyright: ignore[reportMissingTypeStubs]
 
 from bench.caller import CallNotes, Spoken
 from bench.loudness import LOUD_PEAK
-from simulators.clips import Samples
+from config.settings import Settings
+from storage.key_ring import KeyRing
+from transcripts.recording_store import RecordingStore
 
 _EARLY_MS, _LATE_MS = 400.0, 900.0
 """A start or stop of voice that is further from its sentence's belongs to no sentence."""
@@ -39,12 +40,12 @@ def check_calls(data_dir: Path, notes: Iterable[CallNotes]) -> list[str]:
     with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as database:
         for call in notes:
             if not call.problem:
-                found = _check_call(database, data_dir / "recordings", call)
+                found = _check_call(database, data_dir, call)
                 faults.extend(f"{call.call_sid}: {fault}" for fault in found)
     return faults
 
 
-def _check_call(database: sqlite3.Connection, recordings: Path, call: CallNotes) -> list[str]:
+def _check_call(database: sqlite3.Connection, data_dir: Path, call: CallNotes) -> list[str]:
     row = database.execute("SELECT call_id, status FROM calls WHERE call_sid = ?", (call.call_sid,)).fetchone()
     if row is None:
         return ["is not in the database"]
@@ -59,7 +60,7 @@ def _check_call(database: sqlite3.Connection, recordings: Path, call: CallNotes)
         if count != expected:
             faults.append(f"{count} turns of the {speaker} instead of {expected}")
     has_spoken = (bool(call.spoken), bool(call.answers_heard))
-    return faults + recording_faults(recordings / call_id, has_spoken)
+    return faults + recording_faults(data_dir, call_id, has_spoken)
 
 
 def _event_times(database: sqlite3.Connection, call_id: str, kind: str) -> list[int]:
@@ -86,17 +87,15 @@ def _place_ms(spoken: Spoken, zero: float) -> tuple[float, float]:
     return (spoken.began_at - zero) * 1000, (spoken.last_loud_at - zero) * 1000
 
 
-def recording_faults(folder: Path, has_spoken: tuple[bool, bool] = (True, True)) -> list[str]:
-    """Whether each channel of a recording's segments, caller and agent, has the voice in it of one who has spoken."""
+def recording_faults(data_dir: Path, call_id: str, has_spoken: tuple[bool, bool] = (True, True)) -> list[str]:
+    """Whether each channel of a call's recording, caller and agent, has the voice in it of one who has spoken."""
     peaks = [0, 0]
-    for path in sorted(folder.glob("*.wav")):
-        samples = cast(
-            tuple[Samples, int],
-            soundfile.read(path, dtype="int16", always_2d=True),  # pyright: ignore[reportUnknownMemberType]
-        )[0]
-        if len(samples):
-            highest = np.abs(samples.astype(np.int32)).max(axis=0)
-            peaks = [max(peak, int(high)) for peak, high in zip(peaks, highest, strict=True)]
+    keys = KeyRing.load(Settings.load(env_file=None, data_dir=data_dir, sealing_keys=None))
+    with suppress(FileNotFoundError):
+        for samples in RecordingStore(data_dir / "recordings", keys).open(call_id).iter_segments():
+            if len(samples):
+                highest = np.abs(samples.astype(np.int32)).max(axis=0)
+                peaks = [max(peak, int(high)) for peak, high in zip(peaks, highest, strict=True)]
     return [
         f"{name} is not in the recording"
         for name, peak, has in zip(_CHANNELS, peaks, has_spoken, strict=True)

@@ -17,7 +17,8 @@ from simulators.gemini_live import GeminiEmulator
 from simulators.simulated_call import SimulatedCall
 from simulators.twilio import TwilioSimulator
 from transcripts.models import CallRow, TurnRow
-from transcripts.recordings import RecordingReader
+from transcripts.recording_reader import RecordingReader, WavFile
+from transcripts.recording_store import RecordingStore
 
 _AGENT = "front-desk"
 _LOUD = 500
@@ -59,13 +60,20 @@ async def run_demo(settings: Settings, *, write: Print, now: datetime) -> int:
             write(str(error))
             return 1
         turns = list(await store.list_turns(row.call_id))
-        return await asyncio.to_thread(_report, folder, call, row, turns, write)
+        return await asyncio.to_thread(_report, server.services.recordings, folder, call, row, turns, write)
 
 
-def _report(folder: Path, call: SimulatedCall, row: CallRow, turns: Sequence[TurnRow], write: Print) -> int:
-    reader = RecordingReader(folder / "recordings", row.call_id)
+def _report(
+    recordings: RecordingStore,
+    folder: Path,
+    call: SimulatedCall,
+    row: CallRow,
+    turns: Sequence[TurnRow],
+    write: Print,
+) -> int:
+    reader = recordings.open(row.call_id)
     wav = folder / "call.wav"
-    reader.write_wav(wav)
+    WavFile(reader).write_to(wav)
     write(f"\nThe call ended: {row.end_reason}. As the caller heard it, {delays_line(call)}.")
     write(f"  recording  {wav} ({reader.duration_ms / 1000:.1f} s, caller left, agent right)")
     write(f"  database   {folder / 'trunkline.db'}, table calls, call_id {row.call_id}, {len(turns)} turns")

@@ -1,15 +1,14 @@
 """What is kept of one call: its sound and its words, as far as consent and pauses let them be."""
 
 import asyncio
-import functools
 from collections.abc import Callable
-from pathlib import Path
 
 from config.recording import Recording
 from pipelines.recorder import Recorder
 from pipelines.scribe import Scribe
 from transcripts.call import RecordingStatus
-from transcripts.recordings import RecordingResult, RecordingWriter, delete_recording
+from transcripts.recording_store import RecordingStore
+from transcripts.recordings import RecordingResult, RecordingWriter
 
 _WORDS_MS = 3000.0
 """So long after the caller's voice a model may tell what he said."""
@@ -23,10 +22,10 @@ class CallRecording:
     Of an agent that asks, nothing is stored before `allow`: there is no file, and no word.
     """
 
-    def __init__(self, settings: Recording, folder: Path, call_id: str, scribe: Scribe) -> None:
-        """Take the agent's `recording:`, the folder of all recordings, and who writes the words down."""
+    def __init__(self, settings: Recording, recordings: RecordingStore, call_id: str, scribe: Scribe) -> None:
+        """Take the agent's `recording:`, where recordings go, and who writes the words down."""
         self._settings = settings
-        self._folder = folder
+        self._recordings = recordings
         self._call_id = call_id
         self._scribe = scribe
         self._has_stage = False
@@ -136,7 +135,7 @@ class CallRecording:
 
     def _begin_file(self) -> None:
         if self._writer is None and self._settings.enabled:
-            self._writer = RecordingWriter(self._folder, self._call_id, self._scribe.line.caller_hz)
+            self._writer = self._recordings.writer(self._call_id, self._scribe.line.caller_hz)
             self._scribe.log.recording(RecordingStatus.RECORDING)
 
     def _begin_sound(self, from_ms: float) -> None:
@@ -167,7 +166,7 @@ class CallRecording:
 
     async def _delete(self, writer: RecordingWriter, at_ms: float, loop: asyncio.AbstractEventLoop) -> None:
         await writer.close(at_ms)
-        await loop.run_in_executor(None, functools.partial(delete_recording, self._folder, self._call_id))
+        await loop.run_in_executor(None, self._recordings.delete, self._call_id)
         self._scribe.log.recording(RecordingStatus.NONE)
 
     def _arm(self) -> None:

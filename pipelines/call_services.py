@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from google.genai import Client
 
@@ -12,6 +11,7 @@ from pipelines.ringing import Ringing
 from pipelines.sentences import Sentences
 from pipelines.toolbox import Toolbox
 from pipelines.transfer_attempt import Ringer
+from transcripts.recording_store import RecordingStore
 from transcripts.records import Records
 
 
@@ -23,7 +23,7 @@ class CallServices:
         gemini: The Gemini client; None when neither a key nor an endpoint is set.
         ringing: The models of the calls that ring.
         sentences: What can be said without a model.
-        recordings_dir: Where recordings go.
+        recordings: Where recordings go.
         toolbox: What their models may use.
         agents: Those that a call may be handed over to.
         callbacks: Who arranges calls back.
@@ -34,7 +34,7 @@ class CallServices:
     gemini: Client | None
     ringing: Ringing
     sentences: Sentences
-    recordings_dir: Path
+    recordings: RecordingStore
     toolbox: Toolbox
     records_of: Callable[[str], Records]
     agents: AgentWatch | None = None

@@ -69,7 +69,7 @@ class _CallRun:
         self._scribe = Scribe(voice.line, log, agent.name)
         voice.line.listeners.append(self._scribe)
         log.is_searched = agent.search
-        self._recording = CallRecording(agent.recording, services.recordings_dir, call.call_id, self._scribe)
+        self._recording = CallRecording(agent.recording, services.recordings, call.call_id, self._scribe)
         self._course = course = Course(
             call, agent, bot, voice, services, live, self._scribe, self._recording, self._model_failed
         )

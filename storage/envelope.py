@@ -41,6 +41,10 @@ class SealingKey:
     cipher: AESGCM = field(repr=False)
 
 
+DataKey = AESGCM
+"""The key of one value or file, as a cipher; other rooms know it by this name."""
+
+
 class SealingKeys(Protocol):
     """Whoever has the keys."""
 
@@ -110,6 +114,14 @@ def open_header(sealed: bytes, place: str, keys: SealingKeys) -> tuple[AESGCM, i
     key_id, start = _read_header(sealed, place)
     data_key = _open_data_key(sealed[start - _SEALED_KEY_BYTES : start], place, keys.find(key_id))
     return AESGCM(data_key), start
+
+
+def open_with(cipher: AESGCM, nonce: bytes, content: bytes, bound_to: bytes, place: str) -> bytes:
+    """Return what a cipher of `new_data_key` or `open_header` sealed. Raises `SealBroken`."""
+    try:
+        return cipher.decrypt(nonce, content, bound_to)
+    except InvalidTag:
+        raise _broken(place) from None
 
 
 def seal_text(plain: str, place: str, keys: SealingKeys) -> str:

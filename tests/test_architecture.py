@@ -39,7 +39,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "simulators": set(),
     "demo": {"config", "storage", "transcripts", "simulators"},
     "chaos": {"bots", "config", "pipelines", "simulators", "telemetry", "transcripts"},
-    "bench": {"simulators", "config", "pipelines", "api"},
+    "bench": {"simulators", "config", "storage", "transcripts", "pipelines", "api"},
 }
 """Our own rooms that each room may import, besides itself. `server.py`, `cli.py` and the tests open every door."""
 

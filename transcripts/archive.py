@@ -4,19 +4,20 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from loguru import logger
 
 from config.settings import Settings
 from storage.engine import Database
 from storage.errors import DatabaseAway
+from storage.key_ring import KeyRing
 from storage.workflow_tables import WorkflowTables
 from storage.workflows import Workflows
 from transcripts.backlog import Backlog
 from transcripts.instance import Instance, InstanceLocks, name_instance
 from transcripts.log import LogWriter
 from transcripts.owners import Owners
+from transcripts.recording_store import RecordingStore
 from transcripts.store import CallStore
 from transcripts.sweeper import OnClosed, Sweeper
 
@@ -39,7 +40,8 @@ class Archive:
     log_writer: LogWriter
     sweeper: Sweeper
     workflows: Workflows
-    recordings_dir: Path
+    keys: KeyRing
+    recordings: RecordingStore
 
     @asynccontextmanager
     async def at_work(self, on_closed: OnClosed) -> AsyncGenerator[None]:
@@ -58,6 +60,8 @@ async def open_archive(settings: Settings) -> AsyncGenerator[Archive]:
         BadDatabaseUrl: it cannot be one of ours.
         BadDataFolder: the data folder cannot be written.
     """
+    keys = await asyncio.to_thread(KeyRing.load, settings)
+    await asyncio.to_thread(keys.make_first)
     instance, locks = name_instance(), InstanceLocks(settings.data_dir / "instances")
     db = Database(settings.database_url)
     async with AsyncExitStack() as closing:
@@ -72,8 +76,9 @@ async def open_archive(settings: Settings) -> AsyncGenerator[Archive]:
         closing.push_async_callback(log.close)
         ringing_secs = max(_RINGING_SECS, 2.0 * settings.stream_token_ttl_secs)
         workflows = Workflows(WorkflowTables(settings.database_url, settings.data_dir), instance.name)
+        recordings = RecordingStore(settings.data_dir / "recordings", keys)
         sweeper = Sweeper(instance.name, owners, locks, backlog, workflows, ringing_secs=ringing_secs)
-        yield Archive(instance, db, store, log, sweeper, workflows, settings.data_dir / "recordings")
+        yield Archive(instance, db, store, log, sweeper, workflows, keys, recordings)
 
 
 @asynccontextmanager

@@ -1,15 +1,12 @@
-"""The only writer and the only reader of recordings; `transcripts.segments` knows the files.
+"""The only writer of recordings; `transcripts.segments` knows the files.
 
-The writer collects pieces of audio on the event loop, without mixing them, and hands them to its own thread
+It collects pieces of audio on the event loop, without mixing them, and hands them to its own thread
 once a second. The thread lays them over what the files already hold, so audio that comes late, that is taken back after
-it was written, or that fills only the beginning of a segment, is no special case.
+it was written, or that fills only the beginning of a segment, is no special case. The thread seals them, too.
 """
 
 import asyncio
-import contextlib
 import errno
-import shutil
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,23 +14,23 @@ from pathlib import Path
 import numpy as np
 from loguru import logger
 
+from storage.envelope import SealingKeys
 from telemetry import metrics
+from transcripts import recording_lock
 from transcripts.call import RecordingStatus, Speaker
+from transcripts.recording_reader import CHANNELS
+from transcripts.recording_seal import RecordingSeal, find_or_make_seal
 from transcripts.segments import (
-    FRAME_BYTES,
-    HEADER_BYTES,
     Samples,
     find_folder,
     find_path,
     list_segments,
-    make_header,
     read_header,
     read_samples,
     segment_samples,
     write_segment,
 )
 
-_CHANNELS = {Speaker.CALLER: 0, Speaker.AGENT: 1}
 # Audio beyond this is a mistake of its sender, and would make every reader lay out a day of silence.
 _LONGEST_SECS = 24 * 3600
 # How long audio is gathered, because each time costs a rewrite of its segment; so much of it a crash loses.
@@ -73,9 +70,10 @@ class RecordingWriter:
         folder: all recordings; the call gets its own folder in it.
         call_id: letters, digits, - and _; else ValueError.
         sample_rate_hz: of the audio given and of the files.
+        keys: what the recording's own key is sealed with.
     """
 
-    def __init__(self, folder: Path, call_id: str, sample_rate_hz: int) -> None:
+    def __init__(self, folder: Path, call_id: str, sample_rate_hz: int, keys: SealingKeys) -> None:
         self.sample_rate_hz = sample_rate_hz
         self._call_id = call_id
         self._size = segment_samples(sample_rate_hz)
@@ -89,7 +87,7 @@ class RecordingWriter:
         self._laid_count = 0
         self._error: str | None = None
         self._ending: asyncio.Future[RecordingResult] | None = None
-        self._files = _SegmentFiles(find_folder(folder, call_id), sample_rate_hz)
+        self._files = _SegmentFiles(find_folder(folder, call_id), sample_rate_hz, keys)
         # One thread keeps the order; its own, so that a slow disk holds up nothing else of the process.
         self._disk = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"recording-{call_id}")
 
@@ -111,7 +109,7 @@ class RecordingWriter:
         end = start + len(pcm) // 2
         if end <= start or end > _LONGEST_SECS * self.sample_rate_hz:
             return
-        side, size = _CHANNELS[channel], self._size
+        side, size = CHANNELS[channel], self._size
         tail = self._tails[side]
         if tail is not None and tail[1] == start and start % size and end <= start - start % size + size:
             tail[0].extend(pcm[: 2 * (end - start)])
@@ -137,7 +135,7 @@ class RecordingWriter:
         if self._ending is not None:
             return
         start = max(round(from_ms * self.sample_rate_hz / 1000), 0)
-        side = _CHANNELS[channel]
+        side = CHANNELS[channel]
         self._tails[side] = None
         for index in range(start // self._size, -(-self._ends[side] // self._size)):
             self._put(index, _Piece(side, max(start - index * self._size, 0), None))
@@ -203,6 +201,8 @@ class RecordingWriter:
             count = self._files.end(end)
         except Exception as error:
             self._fail(error)
+        finally:
+            self._files.let_go()
         status = RecordingStatus.COMPLETE if self._error is None else RecordingStatus.FAILED
         return RecordingResult(status, self._error, end * 1000 / self.sample_rate_hz, count)
 
@@ -219,13 +219,15 @@ class RecordingWriter:
 
 
 class _SegmentFiles:
-    """The call's files, as the disk's thread sees them. Raises OSError."""
+    """The call's files, as the disk's thread sees them. Raises OSError, and `SealingError` when no key can be had."""
 
-    def __init__(self, call_folder: Path, sample_rate_hz: int) -> None:
+    def __init__(self, call_folder: Path, sample_rate_hz: int, keys: SealingKeys) -> None:
         self._folder = call_folder
         self._rate_hz = sample_rate_hz
         self._size = segment_samples(sample_rate_hz)
-        self._is_made = False
+        self._keys = keys
+        self._lock: int | None = None
+        self._seal: RecordingSeal | None = None
         # The segment that was written last, because most often it is the next one too: its index, audio and length.
         self._latest: tuple[int, Samples, int] | None = None
 
@@ -261,99 +263,27 @@ class _SegmentFiles:
             return self._latest[1], self._latest[2]
         samples, length = np.zeros((self._size, 2), dtype=np.int16), 0
         path = find_path(self._folder, index)
-        if path.exists() and read_header(path) is not None:
-            written = read_samples(path)
+        segment = read_header(path) if path.exists() else None
+        if segment is not None:
+            written = read_samples(segment, self._opened())
             length = len(written)
             samples[:length] = written
         return samples, length
 
     def _write(self, index: int, samples: Samples) -> None:
-        if not self._is_made:
+        write_segment(find_path(self._folder, index), index, samples, self._rate_hz, self._opened())
+
+    def _opened(self) -> RecordingSeal:
+        if self._seal is None:
             # Once only: a folder that was removed during the call was removed on purpose.
-            self._folder.mkdir(parents=True, exist_ok=True)
-            self._is_made = True
-        write_segment(find_path(self._folder, index), samples, self._rate_hz)
+            if self._lock is None:
+                self._folder.mkdir(parents=True, exist_ok=True)
+                self._lock = recording_lock.hold(self._folder, waits=True)
+            self._seal = find_or_make_seal(self._folder, self._keys)
+        return self._seal
 
-
-class RecordingReader:
-    """Reads a recording, complete, crashed or still being written, as it is when the reader is made.
-
-    Blocks; call it in a thread.
-
-    Raises:
-        FileNotFoundError: there is no recording of this call.
-        ValueError: the id is none.
-    """
-
-    def __init__(self, folder: Path, call_id: str) -> None:
-        segments = list_segments(find_folder(folder, call_id))
-        if not segments:
-            raise FileNotFoundError(f"There is no recording of the call {call_id}.")
-        self.sample_rate_hz = segments[0].sample_rate_hz
-        self._size = segment_samples(self.sample_rate_hz)
-        self._segments = {segment.index: segment for segment in segments}
-        self.sample_count = segments[-1].index * self._size + segments[-1].sample_count
-
-    @property
-    def duration_ms(self) -> float:
-        """Its length."""
-        return self.sample_count * 1000 / self.sample_rate_hz
-
-    @property
-    def wav_bytes_count(self) -> int:
-        """How many bytes the whole recording has as one WAV file."""
-        return HEADER_BYTES + self.sample_count * FRAME_BYTES
-
-    def iter_segments(self, first: int = 0) -> Iterator[Samples]:
-        """Yield each segment's samples from `first` on, shape (n, 2), the caller left; a missing one is silence."""
-        for index in range(first, -(-self.sample_count // self._size)):
-            length = min(self._size, self.sample_count - index * self._size)
-            samples = np.zeros((length, 2), dtype=np.int16)
-            if index in self._segments:
-                written = read_samples(self._segments[index].path)[:length]
-                samples[: len(written)] = written
-            yield samples
-
-    def read_pcm(self) -> Samples:
-        """Read all samples, shape (n, 2): the caller left, the agent right."""
-        parts = list(self.iter_segments())
-        return np.concatenate(parts) if parts else np.zeros((0, 2), dtype=np.int16)
-
-    def wav_bytes(self) -> bytes:
-        """Read the whole recording as one WAV file."""
-        return self.read_range(0, self.wav_bytes_count)
-
-    def write_wav(self, path: Path) -> None:
-        """Write the whole recording as one WAV file, a segment at a time."""
-        with path.open("wb") as file:
-            file.write(make_header(self.sample_rate_hz, self.sample_count))
-            for samples in self.iter_segments():
-                file.write(samples.astype("<i2").tobytes())
-
-    def read_range(self, start: int, stop: int) -> bytes:
-        """Read the bytes [start, stop) of the recording as one WAV file, touching only the segments they are in."""
-        stop = min(stop, self.wav_bytes_count)
-        head = make_header(self.sample_rate_hz, self.sample_count)[max(start, 0) : max(stop, 0)]
-        first_byte, last_byte = max(start - HEADER_BYTES, 0), stop - HEADER_BYTES
-        if last_byte <= first_byte:
-            return head
-        segment_bytes = self._size * FRAME_BYTES
-        first = first_byte // segment_bytes
-        parts: list[bytes] = []
-        read_bytes = first * segment_bytes
-        for samples in self.iter_segments(first):
-            if read_bytes >= last_byte:
-                break
-            parts.append(samples.astype("<i2").tobytes())
-            read_bytes += len(samples) * FRAME_BYTES
-        offset = first_byte - first * segment_bytes
-        return head + b"".join(parts)[offset : offset + last_byte - first_byte]
-
-
-def delete_recording(folder: Path, call_id: str) -> None:
-    """Remove all of a call's recording, once its writer is closed; does nothing when there is none.
-
-    Blocks; call it in a thread. Raises OSError.
-    """
-    with contextlib.suppress(FileNotFoundError):
-        shutil.rmtree(find_folder(folder, call_id))
+    def let_go(self) -> None:
+        """The recording is over: others may have its folder."""
+        if self._lock is not None:
+            recording_lock.release(self._lock)
+            self._lock = None

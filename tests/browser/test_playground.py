@@ -8,8 +8,6 @@ import numpy as np
 import pytest
 from playwright.async_api import expect
 
-from transcripts.recordings import RecordingReader
-
 pytestmark = pytest.mark.browser
 
 GREETING = "Good morning, Blue Door Dental. How can I help?"
@@ -37,9 +35,9 @@ WATCH_METERS = """() => {
 }"""
 
 
-def assert_recorded(folder, call_id, turns):
+def assert_recorded(recordings, call_id, turns):
     """Each turn is on its own side of the recording, from its start to its end, and is not heard on the other."""
-    recording = RecordingReader(folder, call_id)
+    recording = recordings.open(call_id)
     samples = recording.read_pcm().astype(np.float64)
     for turn in turns:
         start, end = (round(ms * recording.sample_rate_hz / 1000) for ms in (turn.start_ms, turn.end_ms))
@@ -92,7 +90,7 @@ async def test_a_conversation_is_shown_as_it_goes_and_kept_afterwards(start_serv
     assert (row.direction, row.end_reason, row.agent_name) == ("browser", "caller_hung_up", "front-desk")
     assert row.from_number is None
     assert row.recording_status == "complete"
-    await asyncio.to_thread(assert_recorded, server.settings.data_dir / "recordings", row.call_id, turns)
+    await asyncio.to_thread(assert_recorded, server.services.recordings, row.call_id, turns)
     assert server.services.live.count == 0
     assert opened.complaints == []
 

@@ -24,7 +24,7 @@ from simulators.simulated_call import SimulatedCall
 from simulators.twilio import TwilioSimulator
 from tests.databases import database_of
 from transcripts.models import CallEventRow, CallRow, TurnRow
-from transcripts.recordings import RecordingReader
+from transcripts.recording_reader import RecordingReader
 from transcripts.records import Records
 from transcripts.store import CallStore
 
@@ -112,8 +112,8 @@ class House:
         return best * 1000 / rate_hz, float(together[best] / (np.linalg.norm(one) * np.linalg.norm(two)))
 
     async def recording(self, call: SimulatedCall) -> RecordingReader:
-        folder, call_id = self.data_dir / "recordings", (await self.row(call)).call_id
-        return await asyncio.to_thread(RecordingReader, folder, call_id)
+        call_id = (await self.row(call)).call_id
+        return await asyncio.to_thread(self.server.services.recordings.open, call_id)
 
 
 ROOMS = ("api", "bots", "config", "net", "pipelines", "server", "storage", "telemetry", "telephony", "transcripts")

@@ -15,15 +15,18 @@ from typing import Any
 
 import httpx
 
+from config.settings import Settings
 from simulators.clips import CLIP_RATE_HZ, caller_samples
 from simulators.simulated_call import SimulatedCall
 from simulators.twilio import TwilioSimulator
 from storage.engine import Database
+from storage.key_ring import KeyRing
 from tests.calls.conftest import CALLER, ROOT, write_agents
 from tests.databases import database_of
 from transcripts.call import Speaker
 from transcripts.models import CallEventRow, CallRow, TurnRow
-from transcripts.recordings import RecordingReader
+from transcripts.recording_reader import RecordingReader
+from transcripts.recording_store import RecordingStore
 from transcripts.store import CallStore
 
 FRONT_DESK = "+15551230100"
@@ -173,9 +176,14 @@ class Street:
         return [turn.text for turn in await self.turns(call) if turn.speaker == speaker]
 
     async def recording(self, call: SimulatedCall) -> RecordingReader:
-        return await asyncio.to_thread(
-            RecordingReader, self.folder / "data" / "recordings", (await self.row(call)).call_id
-        )
+        call_id = (await self.row(call)).call_id
+        return await asyncio.to_thread(lambda: self.recordings().open(call_id))
+
+    def recordings(self) -> RecordingStore:
+        """All recordings of the servers, opened with their keys; blocks."""
+        data_dir = self.folder / "data"
+        keys = KeyRing.load(Settings.load(env_file=None, data_dir=data_dir, sealing_keys=None))
+        return RecordingStore(data_dir / "recordings", keys)
 
 
 def _children_of(pid: int) -> list[int]:

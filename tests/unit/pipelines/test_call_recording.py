@@ -11,8 +11,9 @@ import pytest
 from config.recording import Recording
 from pipelines.call_recording import CallRecording
 from pipelines.discretion import PAUSED_TEXT
+from tests.sealing import KEYS
 from tests.unit.pipelines.conftest import QuietCall
-from transcripts.recordings import RecordingReader
+from transcripts.recording_store import RecordingStore
 
 CARD = "Four one one one."
 LOUD = np.full(8000, 1000, dtype="<i2").tobytes()
@@ -22,11 +23,11 @@ class Kept:
     """A quiet call, and what is kept of it."""
 
     def __init__(self, call: QuietCall, folder: Path, **settings: Any) -> None:
-        self.call, self.folder = call, folder
+        self.call, self.folder, self.store = call, folder, RecordingStore(folder, KEYS)
         call.log.statuses, call.log.forgotten = [], 0  # type: ignore[attr-defined]
         call.log.recording = lambda status, _error=None: call.log.statuses.append(status.value)  # type: ignore[attr-defined]
         call.log.forget_words = call.log.turns.clear  # type: ignore[attr-defined]
-        self.recording = CallRecording(Recording.model_validate(settings), folder, "c1", call.scribe)
+        self.recording = CallRecording(Recording.model_validate(settings), self.store, "c1", call.scribe)
         self.recording.join()
 
     async def sound(self, secs: float = 1.0) -> None:
@@ -40,7 +41,7 @@ class Kept:
     async def loud(self) -> list[tuple[bool, bool]]:
         """For each second of the recording, whether caller and agent are loud in it."""
         await self.recording.close(self.call.now_ms)
-        pcm = await asyncio.to_thread(lambda: RecordingReader(self.folder, "c1").read_pcm())
+        pcm = await asyncio.to_thread(lambda: self.store.open("c1").read_pcm())
         assert len(pcm) == round(self.call.now_secs * 8000)
         seconds = [np.abs(pcm[start : start + 8000]).max(axis=0) > 0 for start in range(0, len(pcm), 8000)]
         return [(bool(left), bool(right)) for left, right in seconds]
@@ -77,7 +78,7 @@ async def test_before_a_yes_there_is_no_file_no_turn_and_no_key(keep: Callable[.
     assert [event.data for event in kept.call.kinds("tool.called")] == [{"name": "book"}]
     loud = await kept.loud()
     assert loud[:4] == [(False, False)] * 3 + [(True, True)]
-    pcm = await asyncio.to_thread(lambda: RecordingReader(kept.folder, "c1").read_pcm())
+    pcm = await asyncio.to_thread(lambda: kept.store.open("c1").read_pcm())
     assert not pcm[: 3 * 8000].any()
 
 
