@@ -55,6 +55,7 @@ async def _read_key(request: Request, services: Services) -> KeyRow | None:
     async with database_in_time():
         key = await services.keys.check(given.strip(), now=datetime.now(UTC))
     request.state.actor = Actor(ActorKind.KEY, key.key_id)
+    request.state.agents = None if key.agents is None else frozenset(key.agents)
     return key
 
 

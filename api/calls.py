@@ -1,85 +1,195 @@
 """`/v1/calls`: place a call, look at calls, call one off or hang up."""
 
-from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
 
 from api.api_keys import MayRead, MayWrite
+from api.asking import agents_of, check_agent
+from api.call_shapes import CallDetail, CallPage, CallShown, show_call, show_detail
 from api.deps import Services, ServicesDep
+from api.paging import cursor_after, position_of
 from api.patience import database_in_time
+from api.problems import problems
+from api.shapes import CallId, Cursor, Limit, Number, When
 from calling.errors import BadRequest, NoSuchCall
 from calling.request import read_request
-from transcripts.call import CallStatus, EndReason
-from transcripts.models import CallRow, OutgoingRow
+from storage.keyset import Position
+from telephony.machine_detection import AnsweredBy
+from transcripts.call import CallStatus, Direction, EndReason
+from transcripts.call_list import CallFilter, CallList
+from transcripts.models import CallEventRow, CallRow, OutgoingRow, TurnRow
+from transcripts.piecewise import read_events, read_turns
 
 router = APIRouter(prefix="/v1/calls", tags=["calls"])
 
-_MOST_LISTED = 200
 _LONGEST_KEY = 200
 _TELL_SECS = 2.0
+_MOST_EVENTS = 5_000
+_PARTS = ("turns", "tools", "events", "latency")
+_NEEDS_EVENTS = frozenset({"tools", "events", "latency"})
+_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {"$ref": "#/components/schemas/CallRequest"},
+                "examples": {
+                    "now": {
+                        "summary": "At once",
+                        "value": {
+                            "agent": "front-desk",
+                            "to": "+15551230177",
+                            "variables": {"business": "Blue Door Dental"},
+                        },
+                    },
+                    "later": {
+                        "summary": "At a time, with other words",
+                        "value": {
+                            "agent": "front-desk",
+                            "to": "+15551230177",
+                            "at": "2026-03-01T09:00:00+01:00",
+                            "overrides": {"greeting": "Good morning!"},
+                        },
+                    },
+                },
+            }
+        },
+    }
+}
+
+Include = Annotated[
+    str | None,
+    Query(
+        pattern=rf"^(none|({'|'.join(_PARTS)})(,({'|'.join(_PARTS)}))*)$",
+        max_length=100,
+        description=f"Which parts to show: any of {', '.join(_PARTS)}, comma between, or none; left out: all.",
+        examples=["turns,latency"],
+    ),
+]
 
 
-@router.post("", status_code=201)
+@router.post(
+    "",
+    status_code=201,
+    responses=problems(400, 404, 408, 409, 413, 415, 502) | {200: {"model": CallShown, "description": "The same call"}},
+    openapi_extra=_BODY,
+)
 async def place_call(
     request: Request,
     response: Response,
     services: ServicesDep,
     asked_by: MayWrite,
     idempotency_key: Annotated[str | None, Header()] = None,
-) -> dict[str, Any]:
+) -> CallShown:
     """Place a call, now or at the time in `at`. 201 and the call; 200 for a request that was made before.
 
-    The body is `calling.request.CallRequest`. The answer waits for Twilio's; when that is late the call is `queued`.
+    The answer waits for Twilio's; when that is late the call is `queued`.
     """
     if idempotency_key is not None and not (
         0 < len(idempotency_key) <= _LONGEST_KEY and idempotency_key.isascii() and idempotency_key.isprintable()
     ):
         raise BadRequest(f"Idempotency-Key: must be 1 to {_LONGEST_KEY} printable ASCII characters.")
     wanted = read_request(await request.body())
+    check_agent(request, wanted.agent)
     outgoing, is_new = await services.dialler.place(wanted, requested_by=asked_by, idempotency_key=idempotency_key)
     if not is_new:
         response.status_code = 200
     response.headers["Location"] = f"/v1/calls/{outgoing.call.call_id}"
-    return describe(outgoing.call, outgoing.order)
+    return show_call(outgoing.call, outgoing.order)
+
+
+def wanted_calls(
+    agent: Annotated[str | None, Query(min_length=1, max_length=100, description="Who speaks.")] = None,
+    direction: Direction | None = None,
+    status: CallStatus | None = None,
+    end_reason: EndReason | None = None,
+    number: Annotated[Number | None, Query(description="One of the two that were connected; + is %2B here.")] = None,
+    answered_by: Annotated[AnsweredBy | None, Query(description="Who took a placed call.")] = None,
+    has_recording: Annotated[bool | None, Query(description="Whether it can be heard.")] = None,
+    since: Annotated[When | None, Query(description="Calls of that moment and later, by `created_at`.")] = None,
+    until: Annotated[When | None, Query(description="Calls before that moment.")] = None,
+) -> CallFilter:
+    """Return which calls are wanted."""
+    return CallFilter(
+        agent=agent,
+        direction=direction,
+        status=status,
+        end_reason=end_reason,
+        number=number,
+        answered_by=answered_by,
+        has_recording=has_recording,
+        since=since,
+        until=until,
+    )
 
 
 @router.get("")
 async def list_calls(
+    request: Request,
     services: ServicesDep,
     _asked_by: MayRead,
-    limit: Annotated[int, Query(ge=1, le=_MOST_LISTED)] = 50,
-    agent: Annotated[str | None, Query(max_length=100)] = None,
-) -> dict[str, Any]:
-    """List the latest calls of any direction, newest first."""
+    wanted: Annotated[CallFilter, Depends(wanted_calls)],
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> CallPage:
+    """List calls of any direction, newest first, a page at a time."""
+    filters = {name: getattr(wanted, name) for name in CallFilter.__dataclass_fields__}
+    behind = position_of(cursor, filters)
     async with database_in_time():
-        rows = await services.store.list_calls(limit, agent)
-    return {"calls": [describe(row) for row in rows]}
+        found = CallList(services.database)
+        rows = await found.page(wanted.only(agents_of(request)), limit + 1, behind)
+    page = rows[:limit]
+    last = page[-1][0] if len(rows) > limit else None
+    return CallPage(
+        calls=[show_call(row, order) for row, order in page],
+        next_cursor=None if last is None else cursor_after(Position(last.created_at, last.call_id), filters),
+    )
 
 
-@router.get("/{call_id}")
-async def show_call(call_id: str, services: ServicesDep, _asked_by: MayRead) -> dict[str, Any]:
-    """Show one call."""
+@router.get("/{call_id}", responses=problems(404))
+async def read_call(
+    call_id: CallId, request: Request, services: ServicesDep, _asked_by: MayRead, include: Include = None
+) -> CallDetail:
+    """Show one call: what was said, what its tools did, what happened, and how long the caller waited for what."""
+    parts = frozenset(_PARTS if include is None else include.split(","))
     async with database_in_time():
-        return await _show(services, call_id)
+        row, order = await find_call(request, services, call_id)
+        turns = await _read_turns(services, call_id) if "turns" in parts else None
+        events, is_cut = await _read_events(services, call_id) if parts & _NEEDS_EVENTS else (None, False)
+    return show_detail(row, order, turns=turns, events=events, parts=parts, is_cut=is_cut)
 
 
-@router.post("/{call_id}/hang-up")
-async def hang_up(call_id: str, services: ServicesDep, _asked_by: MayWrite) -> dict[str, Any]:
+@router.post("/{call_id}/hang-up", responses=problems(404, 502))
+async def hang_up(call_id: CallId, request: Request, services: ServicesDep, _asked_by: MayWrite) -> CallShown:
     """End a call: one that is queued or rings is called off, a live one is hung up. One that is over stays as it is.
 
     Answers the call as it is then; a live one may take a moment longer to be over.
     """
     async with database_in_time():
-        row = await services.store.get_call(call_id)
-        if row is None:
-            raise NoSuchCall
+        row, _order = await find_call(request, services, call_id)
         if row.status in (CallStatus.QUEUED, CallStatus.RINGING):
             await _call_off(services, row)
             row = await services.store.get_call(call_id) or row
         if row.status == CallStatus.LIVE:
             await _end_live(services, row)
-        return await _show(services, call_id)
+        row, order = await find_call(request, services, call_id)
+    return show_call(row, order)
+
+
+async def find_call(request: Request, services: Services, call_id: str) -> tuple[CallRow, OutgoingRow | None]:
+    """Return a call that whoever asks may see, and what else is known of a placed one.
+
+    Raises:
+        NoSuchCall: there is none, or it is of an agent that is none of his business.
+        DatabaseAway: nobody knows.
+    """
+    outgoing = await services.dialler.find(call_id)
+    row = outgoing.call if outgoing is not None else await services.store.get_call(call_id)
+    agents = agents_of(request)
+    if row is None or (agents is not None and row.agent_name not in agents):
+        raise NoSuchCall
+    return row, None if outgoing is None else outgoing.order
 
 
 async def _call_off(services: Services, row: CallRow) -> None:
@@ -101,47 +211,19 @@ async def _end_live(services: Services, row: CallRow) -> None:
         await services.dialler.hang_up(row.call_sid, row.call_id)
 
 
-async def _show(services: Services, call_id: str) -> dict[str, Any]:
-    outgoing = await services.dialler.find(call_id)
-    if outgoing is not None:
-        return describe(outgoing.call, outgoing.order)
-    row = await services.store.get_call(call_id)
-    if row is None:
-        raise NoSuchCall
-    return describe(row)
+async def _read_turns(services: Services, call_id: str) -> list[TurnRow]:
+    turns = [turn async for piece in read_turns(services.database, call_id) for turn in piece]
+    return sorted(turns, key=lambda turn: (turn.start_ms, turn.position))
 
 
-def describe(row: CallRow, order: OutgoingRow | None = None) -> dict[str, Any]:
-    """Return a call as the API shows it; times are ISO 8601 in UTC."""
-    shown: dict[str, Any] = {
-        "call_id": row.call_id,
-        "status": row.status,
-        "direction": row.direction,
-        "agent": row.agent_name,
-        "agent_version": row.agent_version,
-        "from": row.from_number,
-        "to": row.to_number,
-        "variables": dict(row.variables),
-        "overrides": dict(row.overrides or {}),
-        "call_sid": row.call_sid,
-        "created_at": _moment(row.created_at),
-        "live_at": _moment(row.live_at),
-        "ended_at": _moment(row.ended_at),
-        "end_reason": row.end_reason,
-        "transfers": list(row.transfer_attempts or []),
-        "answered_by": row.answered_by,
-    }
-    if order is not None:
-        shown |= {
-            "at": _moment(order.due_at),
-            "ring_secs": order.ring_secs,
-            "dialled_at": _moment(order.dialled_at),
-            "answered_secs": order.answered_secs,
-            "problem": order.problem,
-            "problem_code": order.problem_code,
-        }
-    return shown
-
-
-def _moment(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.isoformat()
+async def _read_events(services: Services, call_id: str) -> tuple[list[CallEventRow], bool]:
+    events: list[CallEventRow] = []
+    pieces = read_events(services.database, call_id)
+    try:
+        async for piece in pieces:
+            events += piece
+            if len(events) > _MOST_EVENTS:
+                return events[:_MOST_EVENTS], True
+    finally:
+        await pieces.aclose()
+    return events, False

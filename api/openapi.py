@@ -1,14 +1,16 @@
 """`/v1/openapi.json`: the whole of the REST API as OpenAPI 3.1, made from the routes."""
 
 import asyncio
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel
 
 from api.api_keys import needs_any
 from api.problems import CURES, MEDIA_TYPE, Problem, problems
+from calling.request import CallRequest
 
 router = APIRouter(prefix="/v1", tags=["document"])
 
@@ -39,6 +41,11 @@ _SECURITY = "ApiKey"
 _ANY_ROUTE = (401, 403, 422, 429, 500, 503)
 _WITH_BODY = (400, 408, 413, 415)
 _METHODS = frozenset({"get", "put", "post", "delete", "patch"})
+_MODELS: tuple[tuple[type[BaseModel], Literal["validation", "serialization"]], ...] = (
+    (Problem, "serialization"),
+    (CallRequest, "validation"),
+)
+"""Models that no route declares: FastAPI would describe a problem otherwise, and read a call's body less strictly."""
 _REQUEST_ID = {
     "description": "The request's id, as it was sent or as it was made.",
     "schema": {"type": "string", "pattern": "^[A-Za-z0-9._-]{8,64}$"},
@@ -91,8 +98,9 @@ def _complete(made: dict[str, Any]) -> None:
     schemas: dict[str, Any] = components.setdefault("schemas", {})
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
-    problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}", mode="serialization")
-    schemas |= problem.pop("$defs", {}) | {"Problem": problem}
+    for model, mode in _MODELS:
+        schema = model.model_json_schema(ref_template="#/components/schemas/{model}", mode=mode)
+        schemas |= schema.pop("$defs", {}) | {model.__name__: schema}
     components["headers"] = {"X-Request-Id": _REQUEST_ID}
     components["securitySchemes"] = {
         _SECURITY: {"type": "http", "scheme": "bearer", "description": "An API key (`tk_...`), or a token made by one."}

@@ -21,7 +21,7 @@ async def check_query(request: Request) -> None:
 
     Raises:
         UnknownParameter: the route does not have it, or it is given twice.
-        BadText: it is to be a whole number, and is none.
+        BadText: it is to be a whole number, or true or false, and is none.
     """
     text = request.scope.get("query_string", b"").decode("latin-1")
     if not text:
@@ -37,6 +37,8 @@ async def check_query(request: Request) -> None:
         if known[name] in (int, int | None) and not _WHOLE.fullmatch(value):
             # Pydantic would take 1.0, 1_0 and blanks for whole numbers as well.
             raise BadText(f"{name}: must be a whole number. Write it in digits.")
+        if known[name] in (bool, bool | None) and value not in ("true", "false"):
+            raise BadText(f"{name}: must be true or false. Write it in small letters.")
         seen.add(name)
 
 

@@ -1,10 +1,23 @@
 """What requests and answers of `/v1` are made of: models that take nothing they do not know, and bounded values."""
 
-from datetime import datetime
+import re
+from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import Path, Query
-from pydantic import AwareDatetime, BaseModel, ConfigDict, PlainSerializer, StringConstraints
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    WithJsonSchema,
+)
+
+from config.telephone_number import read_e164
+from config.wording import problem
 
 MOST_INT = 2**63 - 1
 """The largest number that both databases keep; JSON readers of other languages stop there too."""
@@ -43,14 +56,36 @@ Cursor = Annotated[
 ]
 """Where a page of a list begins."""
 
+
+def _written_out(value: object) -> object:
+    """Take a moment as text only: Pydantic would read plain numbers as Unix time."""
+    if isinstance(value, str) and not _MOMENT.match(value):
+        raise problem("must be a moment with its zone", "write it like 2026-03-01T09:00:00Z")
+    return value
+
+
+def _of_our_time(moment: datetime) -> datetime:
+    if not _FIRST <= moment <= _LAST:
+        raise problem(f"must be between {_FIRST.year} and {_LAST.year}", "correct the year")
+    return moment
+
+
+_MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}")
+_FIRST, _LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2199, 12, 31, tzinfo=UTC)
+
+When = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_written_out), AfterValidator(_of_our_time)]
+"""A moment in a request: ISO 8601 with its zone. Beyond these years moving one to UTC fails, or the database does."""
+
+Number = Annotated[
+    str,
+    StringConstraints(max_length=40),
+    AfterValidator(read_e164),
+    WithJsonSchema({"type": "string", "pattern": r"^\+[1-9][0-9]{6,14}$", "examples": ["+15551230177"]}),
+]
+"""A telephone number in a request, E.164."""
+
 Text = Annotated[str, StringConstraints(max_length=4000)]
 """Words in a request."""
 
-
-def in_utc(moment: datetime) -> str:
-    """Return a moment as every answer shows it: ISO 8601 in UTC, with microseconds."""
-    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
-
-
-Moment = Annotated[AwareDatetime, PlainSerializer(in_utc, return_type=str, when_used="json")]
-"""A moment in an answer."""
+Moment = AwareDatetime
+"""A moment in an answer: ISO 8601 in UTC."""

@@ -36,7 +36,8 @@ async def test_a_call_is_placed_at_its_time_unless_it_was_called_off_or_is_forbi
     due = at(LATER_SECS)
     wanted = (await place(house, at=due)).json()
     forbidden = (await place(house, at=due, agent="turncoat")).json()
-    assert (wanted["status"], wanted["at"], wanted["dialled_at"]) == ("queued", due, None)
+    assert (wanted["status"], datetime.fromisoformat(wanted["at"]).isoformat()) == ("queued", due)
+    assert wanted["dialled_at"] is None
     file = house.data_dir.parent / "agents" / "turncoat.yaml"
     agent = yaml.safe_load(file.read_text()) | {"outbound": {"enabled": False}}
     await asyncio.to_thread(file.write_text, yaml.safe_dump(agent))
@@ -112,7 +113,8 @@ async def test_who_asks_to_be_called_back_is_at_the_last_time_that_he_named(make
     rows = (await ask(house, "GET", "/v1/calls")).json()["calls"]
     [waiting] = [row for row in rows if row["status"] == "queued"]
     shown = (await ask(house, "GET", f"/v1/calls/{waiting['call_id']}")).json()
-    assert (shown["call_id"], shown["at"]) == (event.data["call_id"], event.data["at"])
+    assert shown["call_id"] == event.data["call_id"]
+    assert datetime.fromisoformat(shown["at"]) == datetime.fromisoformat(event.data["at"])
     assert (shown["to"], shown["from"], shown["agent"]) == (CALLER, "+15551230100", "front-desk")
     assert "the bill of March" in shown["overrides"]["instructions"]
     assert timedelta(minutes=118) < datetime.fromisoformat(shown["at"]) - asked < timedelta(minutes=121)
