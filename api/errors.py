@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -29,7 +29,9 @@ from calling.errors import (
 from config.wording import describe
 from net.daily_rooms import DailyFailed
 from pipelines.transports import BadOffer
+from storage.envelope import SealBroken
 from storage.errors import DatabaseAway
+from storage.key_ring import SealingKeyMissing
 from storage.keys import BadKey, KeyExpired, KeyRevoked
 from telephony.webhooks import BadForm
 
@@ -82,6 +84,23 @@ class ScopeMissing(Exception):
     """This API key is not good for that."""
 
 
+class NoRecording(Exception):
+    """This call has no recording. It was not recorded, or its recording was deleted since."""
+
+
+class RecordingGoesOn(Exception):
+    """The call is not over, and its recording still grows. Ask again once the call has ended."""
+
+
+class NotThatFar(Exception):
+    """The range begins behind the end of the recording. Ask for bytes that there are."""
+
+    def __init__(self, size: int) -> None:
+        """Take how many bytes the file has."""
+        super().__init__(size)
+        self.headers = {"Content-Range": f"bytes */{size}"}
+
+
 class BodyTooLarge(Exception):
     """The body is too large."""
 
@@ -126,6 +145,8 @@ class Unexpected(Exception):
     """The server made a mistake, and does not know whether it did what was asked."""
 
 
+WHOLE, PARTIAL, UNCHANGED = 200, 206, 304
+"""What files are answered with."""
 _SEAMS = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _BEARER = {"WWW-Authenticate": "Bearer"}
 
@@ -155,6 +176,15 @@ ANSWERS: dict[type[Exception], Answer] = {
     UnknownCall: Answer(404, UnknownCall.__doc__),
     BadOffer: Answer(400),
     DailyFailed: Answer(502),
+    NoRecording: Answer(404, NoRecording.__doc__),
+    RecordingGoesOn: Answer(409, RecordingGoesOn.__doc__, {"Retry-After": "30"}),
+    NotThatFar: Answer(416, NotThatFar.__doc__),
+    SealingKeyMissing: Answer(
+        503, "What is kept here cannot be opened: a sealing key is missing.", {"Retry-After": "300"}
+    ),
+    SealBroken: Answer(
+        500, "What is kept here does not open: it was changed or damaged.", cure="Restore it from a backup."
+    ),
     BodyTooLarge: Answer(413),
     SlowBody: Answer(408, SlowBody.__doc__),
     NotJson: Answer(415, NotJson.__doc__),
@@ -196,7 +226,8 @@ def answer_to(error: Exception, path: str, request_id: str = "") -> Response:
     if path.startswith("/twilio/"):
         return PlainTextResponse(sentence, answer.status, answer.headers)
     if path.startswith("/v1/"):
-        return problem_of(error, answer, sentence, request_id)
+        own: Mapping[str, str] = getattr(error, "headers", {})
+        return problem_of(error, replace(answer, headers={**answer.headers, **own}), sentence, request_id)
     return JSONResponse({"error": sentence}, answer.status, answer.headers)
 
 

@@ -12,6 +12,7 @@ from api import (
     idempotency,
     openapi,
     playground,
+    recordings,
     stream,
     transfer_webhooks,
     twilio,
@@ -20,7 +21,7 @@ from api.frame import Frame
 from api.playground_door import PageHeaders
 from api.query import check_query
 
-V1 = (audit, calls, openapi)
+V1 = (audit, calls, openapi, recordings)
 """The rooms of the REST API; each has a `router` whose prefix begins with /v1."""
 _OTHERS = (health, twilio, transfer_webhooks, stream, playground, answered_by)
 

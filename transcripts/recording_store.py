@@ -1,8 +1,13 @@
 """All recordings of a server: written, read, deleted and sealed anew by call, wherever they are kept."""
 
+import asyncio
 import contextlib
+import functools
 import shutil
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 from uuid import uuid4
 
 from storage.envelope import SealingKeys
@@ -10,6 +15,10 @@ from transcripts.recording_reader import RecordingReader, open_folder
 from transcripts.recordings import RecordingWriter
 from transcripts.segments import find_folder, is_call_id
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_THREADS = 4
 _REMOVED = "removed."
 """How a folder is named that is on its way out: no call has such an id."""
 
@@ -25,6 +34,12 @@ class RecordingStore:
     def __init__(self, folder: Path, keys: SealingKeys) -> None:
         self.folder = folder
         self.keys = keys
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="recordings")
+
+    async def in_thread(self, function: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
+        """Run what blocks in a thread of recordings' own: a bucket that hangs holds up nothing else of the process."""
+        running = asyncio.get_running_loop()
+        return await running.run_in_executor(self._threads, functools.partial(function, *arguments, **named))
 
     def writer(self, call_id: str, sample_rate_hz: int) -> RecordingWriter:
         """Begin a call's recording. Raises ValueError for what is no call id."""
