@@ -22,6 +22,7 @@ from pipelines.answering import Answering
 from pipelines.clock import CallClock
 from pipelines.live import LiveCalls
 from pipelines.sentences import Sentences
+from storage.agent_desk import AgentDesk
 from storage.agents_in_force import AgentsInForce
 from storage.engine import Database
 from storage.idempotency import RepeatStore
@@ -56,7 +57,8 @@ class Services:
     `repeats` keeps what requests with an Idempotency-Key were answered.
     `recordings` are those of this data folder, and of the bucket if there is one.
     `rescue` saves callers on a dead line; `phone_calls` are those whose streams came here.
-    `agents` are those in use, and `in_force` has those among them that are stored, as the database has them now.
+    `agents` are those in use, and `in_force` has those among them that are stored, as the database has them now;
+    `agent_desk` changes them.
     `asker` asks the operator's own webhooks.
     `end_grace_secs`: how long Twilio's questions about a call wait for its stream to have ended here.
     `now` is Unix time in seconds.
@@ -66,6 +68,7 @@ class Services:
     database: Database
     agents: AgentWatch
     in_force: AgentsInForce
+    agent_desk: AgentDesk
     store: CallStore
     log_writer: LogWriter
     live: LiveCalls

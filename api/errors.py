@@ -26,13 +26,17 @@ from calling.errors import (
     TwilioRefuses,
     TwilioUnusable,
 )
+from config.agent_file import dotted
+from config.errors import printable
 from config.wording import describe
 from net.daily_rooms import DailyFailed
 from pipelines.transports import BadOffer
+from storage.agent_desk import AgentInUse, AgentsKeepChanging, BadAgent, NothingBefore, ReadOnlyAgent
 from storage.envelope import SealBroken
 from storage.errors import DatabaseAway
 from storage.key_ring import SealingKeyMissing
 from storage.keys import BadKey, KeyExpired, KeyRevoked
+from storage.stored_agents import NameTaken, NoSuchStoredAgent, NoSuchVersion, VersionMoved
 from telephony.webhooks import BadForm
 
 
@@ -99,6 +103,10 @@ class NotThatFar(Exception):
         """Take how many bytes the file has."""
         super().__init__(size)
         self.headers = {"Content-Range": f"bytes */{size}"}
+
+
+class IfMatchNeeded(Exception):
+    """If-Match is needed here, so that nobody undoes what he has not seen. Send the ETag of the latest version."""
 
 
 class BodyTooLarge(Exception):
@@ -205,6 +213,16 @@ ANSWERS: dict[type[Exception], Answer] = {
     BadValue: Answer(422),
     NoSuchAgent: Answer(404),
     NoSuchCall: Answer(404, NoSuchCall.__doc__, cure="Look for it in GET /v1/calls."),
+    NoSuchStoredAgent: Answer(404, NoSuchStoredAgent.__doc__, cure="Look for it in GET /v1/agents."),
+    NoSuchVersion: Answer(404, NoSuchVersion.__doc__, cure="Look for it in GET /v1/agents/{name}/versions."),
+    NameTaken: Answer(409, NameTaken.__doc__),
+    ReadOnlyAgent: Answer(409),
+    AgentInUse: Answer(409),
+    NothingBefore: Answer(409, NothingBefore.__doc__),
+    AgentsKeepChanging: Answer(409, AgentsKeepChanging.__doc__, {"Retry-After": "1"}),
+    BadAgent: Answer(422),
+    VersionMoved: Answer(412),
+    IfMatchNeeded: Answer(428, IfMatchNeeded.__doc__),
     Forbidden: Answer(403),
     NotNow: Answer(409),
     OverLimit: Answer(429, None, {"Retry-After": "60"}),
@@ -240,6 +258,11 @@ def problem_of(
     if isinstance(error, NotPlaced):
         more = {"call_id": error.call_id or None, "twilio_code": error.code}
         faults = faults or [Fault(where=where, problem=what, cure=cure) for where, what, cure in error.faults]
+    if isinstance(error, BadAgent):
+        faults = [
+            Fault(where=printable(dotted(one.path)), problem=printable(one.message), cure=printable(one.cure))
+            for one in error.faults
+        ]
     cure = answer.cure
     if faults:
         sentence, cure = _first_of(faults)

@@ -30,6 +30,7 @@ from pipelines.sentences import open_sentences
 from pipelines.stages import check_dotted
 from pipelines.toolbox import Toolbox
 from pipelines.voice_activity import load_voice_model
+from storage.agent_desk import AgentDesk
 from storage.agents_in_force import open_agents
 from storage.audit import AuditStore
 from storage.idempotency import RepeatStore
@@ -92,6 +93,7 @@ async def open_services(
             database=db,
             agents=agents,
             in_force=in_force,
+            agent_desk=AgentDesk(in_force),
             store=store,
             log_writer=log,
             live=live,

@@ -4,6 +4,8 @@ from fastapi import Depends, FastAPI
 from starlette.types import ASGIApp
 
 from api import (
+    agent_changes,
+    agents,
     answered_by,
     audit,
     calls,
@@ -21,7 +23,7 @@ from api.frame import Frame
 from api.playground_door import PageHeaders
 from api.query import check_query
 
-V1 = (audit, calls, openapi, recordings)
+V1 = (agents, agent_changes, audit, calls, openapi, recordings)
 """The rooms of the REST API; each has a `router` whose prefix begins with /v1."""
 _OTHERS = (health, twilio, transfer_webhooks, stream, playground, answered_by)
 

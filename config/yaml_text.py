@@ -33,6 +33,13 @@ _FLOAT = re.compile(r"[-+]?(?:(?:0|[1-9][0-9]*)?\.[0-9]+|(?:0|[1-9][0-9]*)\.?)(?
 _INTEGRAL = re.compile(r"[-+]?[0-9]+")
 
 
+def is_plain_text(text: str) -> bool:
+    """Whether the text, written without quotes, is read as this very text, and not as a number or as nothing."""
+    is_other = text in _NULLS or text in _BOOLS
+    is_int = _INT.fullmatch(text) is not None
+    return not (is_other or is_int or (_FLOAT.fullmatch(text) and not _INTEGRAL.fullmatch(text)))
+
+
 class FaultyYaml(Exception):
     """The text is not the YAML that an agent file may hold."""
 

@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 from pipecat.services.llm_service import FunctionCallParams
 
@@ -116,6 +117,8 @@ class Toolbox:
 
     def faults_of(self, agent: AgentConfig) -> Iterator[Fault]:
         """Yield what is wrong with an agent's tools that its file alone does not tell."""
+        if agent.origin.is_stored:
+            yield from self._webhook_faults(agent)
         bot = self._bots.get(agent.bot)
         own = {tool.__name__ for tool in bot.tools} if isinstance(bot, Bot) else set[str]()
         if agent.handoff.to:
@@ -158,6 +161,17 @@ class Toolbox:
         """Return the first secret that a tool needs, and that its agent was not granted, or not any more."""
         needed = (name for _, name in secrets_of(tool))
         return next((name for name in needed if not agent.origin.may_send(name, hosts_of(tool))), None)
+
+    def _webhook_faults(self, agent: AgentConfig) -> Iterator[Fault]:
+        """What a key may not do by having calls told to somebody."""
+        for position, webhook in enumerate(agent.webhooks):
+            place, host = ("webhooks", position), urlsplit(webhook.url).hostname or ""
+            if (found := address_fault(webhook.url, self._guard)) is not None:
+                yield Fault((*place, "url"), *found)
+            if webhook.secret is not None and not agent.origin.may_send(webhook.secret.secret, [host.lower()]):
+                name = webhook.secret.secret
+                cure = f"have the operator run: cli.py agents grant-secret {agent.name} {name} --host {host.lower()}"
+                yield Fault((*place, "secret"), f"the secret {name} is not granted to this agent for {host}", cure)
 
     def _http_tool(self, name: str, tool: HttpTool, agent: AgentConfig) -> OfferedTool:
         async def work(params: FunctionCallParams, arguments: Mapping[str, Any]) -> None:

@@ -175,10 +175,21 @@ class AgentStore:
     # ---- what is there ----
 
     async def list_agents(
-        self, *, after: str = "", limit: int, is_published: bool | None = None, prefix: str = ""
+        self,
+        *,
+        after: str = "",
+        limit: int,
+        is_published: bool | None = None,
+        prefix: str = "",
+        but: Sequence[str] = (),
+        among: Sequence[str] | None = None,
     ) -> list[StoredAgentRow]:
-        """List agents by name, those after `after`; deleted ones are left out."""
+        """List agents by name, those after `after`, without `but`, and only `among`; deleted ones are left out."""
         query = select(StoredAgentRow).where(col(StoredAgentRow.deleted_at).is_(None), col(StoredAgentRow.name) > after)
+        if but:
+            query = query.where(col(StoredAgentRow.name).not_in(but))
+        if among is not None:
+            query = query.where(col(StoredAgentRow.name).in_(among))
         if prefix:
             query = query.where(col(StoredAgentRow.name).startswith(prefix, autoescape=True))
         if is_published is not None:

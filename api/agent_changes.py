@@ -1,0 +1,192 @@
+"""`/v1/agents`, what is changed: agents made, changed, published, rolled back, deleted, and checked."""
+
+import re
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request, Response
+
+from api.agent_shapes import (
+    AgentName,
+    AgentShown,
+    AgentToCheck,
+    ChangedAgent,
+    Checked,
+    IfMatch,
+    NewAgent,
+    PatchedAgent,
+    RollBack,
+    VersionNumber,
+)
+from api.agents import fault_shown, shown
+from api.api_keys import needs
+from api.deps import Services, ServicesDep
+from api.errors import IfMatchNeeded
+from api.patience import database_in_time
+from api.problems import problems
+from config.errors import Fault
+from config.yaml_mapping import parse_mapping
+from config.yaml_text import FaultyYaml
+from storage.agent_desk import BadAgent
+from storage.stored_agents import Draft, StoredAgentRow, VersionMoved
+
+router = APIRouter(prefix="/v1/agents", tags=["agents"])
+
+MayWriteAgents = Annotated[str, Depends(needs("agents:write"))]
+
+_ETAG = re.compile(r'"([1-9][0-9]{0,8})"')
+
+
+@router.post("/check")
+async def check_agent(body: AgentToCheck, services: ServicesDep, _asked_by: MayWriteAgents) -> Checked:
+    """Check an agent without storing it: every problem, with its place and its cure."""
+    try:
+        content = _content(body.content, body.yaml)
+        async with database_in_time():
+            faults = await services.agent_desk.check(body.name, content)
+    except BadAgent as error:
+        faults = list(error.faults)
+    return Checked(is_ok=not faults, problems=[fault_shown(fault) for fault in faults])
+
+
+@router.post("", status_code=201, responses=problems(409))
+async def create_agent(
+    body: NewAgent, request: Request, response: Response, services: ServicesDep, asked_by: MayWriteAgents
+) -> AgentShown:
+    """Store a new agent as its version 1, and publish it if that is asked for."""
+    draft = _draft(_content(body.content, body.yaml), body.note, asked_by)
+    async with database_in_time():
+        row = await services.agent_desk.create(body.name, draft, is_published=body.publish)
+        await _note(services, request, asked_by, "agents.create", row)
+        response.headers["Location"] = f"/v1/agents/{row.name}"
+        return await shown(services, row, response, "latest")
+
+
+@router.put("/{name}", responses=problems(404, 409, 412, 428))
+async def change_agent(
+    name: AgentName,
+    body: ChangedAgent,
+    request: Request,
+    response: Response,
+    services: ServicesDep,
+    asked_by: MayWriteAgents,
+    if_match: IfMatch = None,
+) -> AgentShown:
+    """Store a new version of an agent, in place of all that the latest one holds. The same content is no new version.
+
+    If-Match must name the latest version: 428 without it, 412 when somebody else was faster.
+    """
+    draft = _draft(_content(body.content, body.yaml), body.note, asked_by)
+    async with database_in_time():
+        expected = await _expected(services, name, if_match, is_needed=True)
+        row = await services.agent_desk.change(name, draft, expected=expected, is_published=body.publish)
+        await _note(services, request, asked_by, "agents.change", row)
+        return await shown(services, row, response, "latest")
+
+
+@router.patch("/{name}", responses=problems(404, 409, 412, 428))
+async def patch_agent(
+    name: AgentName,
+    body: PatchedAgent,
+    request: Request,
+    response: Response,
+    services: ServicesDep,
+    asked_by: MayWriteAgents,
+    if_match: IfMatch = None,
+) -> AgentShown:
+    """Store a new version of an agent: the latest one with some of it changed. If-Match as for PUT."""
+    draft = _draft(body.content, body.note, asked_by)
+    async with database_in_time():
+        expected = await _expected(services, name, if_match, is_needed=True)
+        row = await services.agent_desk.change(name, draft, expected=expected, is_published=body.publish, is_patch=True)
+        await _note(services, request, asked_by, "agents.change", row)
+        return await shown(services, row, response, "latest")
+
+
+@router.delete("/{name}", status_code=204, responses=problems(404, 409, 412))
+async def delete_agent(
+    name: AgentName, request: Request, services: ServicesDep, asked_by: MayWriteAgents, if_match: IfMatch = None
+) -> None:
+    """Let an agent answer no more calls. Its live calls go on; its versions stay, for the calls that it had."""
+    async with database_in_time():
+        expected = await _expected(services, name, if_match)
+        await services.agent_desk.delete(name, expected=expected, at=datetime.now(UTC))
+        await services.audit.note(asked_by, "agents.delete", "agent", name, request=request)
+
+
+@router.post("/{name}/versions/{number}/publish", responses=problems(404, 409, 412))
+async def publish_version(
+    name: AgentName,
+    number: VersionNumber,
+    request: Request,
+    response: Response,
+    services: ServicesDep,
+    asked_by: MayWriteAgents,
+    if_match: IfMatch = None,
+) -> AgentShown:
+    """Let a version answer the next call, and every one from then on; calls that are live keep theirs."""
+    async with database_in_time():
+        expected = await _expected(services, name, if_match)
+        row = await services.agent_desk.publish(name, number, expected=expected, at=datetime.now(UTC))
+        await _note(services, request, asked_by, "agents.publish", row)
+        return await shown(services, row, response, "published")
+
+
+@router.post("/{name}/rollback", responses=problems(404, 409, 412))
+async def roll_back(
+    name: AgentName,
+    body: RollBack,
+    request: Request,
+    response: Response,
+    services: ServicesDep,
+    asked_by: MayWriteAgents,
+    if_match: IfMatch = None,
+) -> AgentShown:
+    """Publish an earlier version again: the one that was published below the present one, or the one that is named."""
+    async with database_in_time():
+        expected = await _expected(services, name, if_match)
+        row, before = await services.agent_desk.roll_back(name, body.to, expected=expected, at=datetime.now(UTC))
+        await _note(services, request, asked_by, "agents.roll_back", row, before=before)
+        return await shown(services, row, response, "published")
+
+
+def _content(content: dict[str, Any] | None, yaml: str | None) -> dict[str, Any]:
+    if (content is None) == (yaml is None):
+        given = "both content and yaml" if content is not None else "neither content nor yaml"
+        raise BadAgent([Fault((), f"has {given}", "give one of them")])
+    if content is not None:
+        return content
+    try:
+        return parse_mapping(
+            (yaml or "").encode("utf-8", "surrogatepass"),
+            when_large="move long texts into the bot",
+            when_empty="begin with 'bot: assistant'",
+        )
+    except FaultyYaml as error:
+        raise BadAgent(error.faults) from error
+
+
+def _draft(content: dict[str, Any], note: str | None, asked_by: str) -> Draft:
+    return Draft(content, asked_by, datetime.now(UTC), note or None)
+
+
+async def _expected(services: Services, name: str, if_match: str | None, *, is_needed: bool = False) -> int | None:
+    """Return the version that has to be the latest; None: any. Raises `VersionMoved` where none can match."""
+    if if_match is None:
+        if is_needed:
+            raise IfMatchNeeded
+        return None
+    if if_match.strip() == "*":
+        return None
+    named = [found[1] for one in if_match.split(",") if (found := _ETAG.fullmatch(one.strip()))]
+    row = await services.in_force.store.find(name)
+    if str(row.latest) not in named:
+        raise VersionMoved(row.latest)
+    return row.latest
+
+
+async def _note(
+    services: Services, request: Request, asked_by: str, action: str, row: StoredAgentRow, **more: object
+) -> None:
+    detail = {"latest": row.latest, "published": row.published, **more}
+    await services.audit.note(asked_by, action, "agent", row.name, request=request, detail=detail)
