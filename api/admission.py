@@ -13,11 +13,11 @@ from pipelines import script
 from pipelines.failure_step import busy_step
 from storage.errors import DatabaseAway
 from switchboard.refusal import Refusal
-from telemetry import metrics
 from telephony import stream_token
 from telephony.media_stream import Start
 from transcripts.call import Call, Direction, EndReason
 from transcripts.models import CallRow
+from transcripts.outcomes import count_refusal
 
 # RFC 6455, section 7.4.1
 UNSUPPORTED, POLICY, INTERNAL, TRY_LATER = 1003, 1008, 1011, 1013
@@ -110,7 +110,7 @@ async def _admit(services: Services, start: Start, call_id: str) -> tuple[CallRo
     if refusal is not None:
         await services.store.set_next_step(call_id, busy_step(agent, row.variables).as_json())
         await services.store.finish_call(call_id, EndReason.REFUSED_BUSY, ended_at=datetime.now(UTC))
-        metrics.REFUSED_TOTAL.labels(reason=refusal.value).inc()
+        count_refusal(refusal.value)
         raise Busy(start, call_of(row), agent)
     return row, with_overrides(agent, row.overrides or {})
 

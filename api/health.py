@@ -1,10 +1,12 @@
 """Is the process alive, may it take calls, how is it doing: for orchestrators and for Prometheus."""
 
 import asyncio
+from datetime import UTC, datetime
 
 from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 
+from aftercall.queues import measure_queues
 from api.access import Operator
 from api.deps import ServicesDep
 from storage.errors import DatabaseAway
@@ -44,5 +46,7 @@ async def readyz(services: ServicesDep) -> JSONResponse:
 async def read_metrics(services: ServicesDep) -> Response:
     """Answer the metrics of all processes as Prometheus text."""
     metrics.TASKS.set(len(asyncio.all_tasks()))
+    await measure_queues(services.database, datetime.now(UTC))
     text = await services.colleagues.read_metrics()
-    return Response(metrics.render() if text is None else text, media_type=metrics.CONTENT_TYPE)
+    whole = metrics.render() if text is None else text + metrics.render_shared()
+    return Response(whole, media_type=metrics.CONTENT_TYPE)

@@ -13,13 +13,13 @@ from api.lines import give_up
 from api.phone_calls import PhoneCall
 from config.agent import AgentConfig
 from pipelines.failure_step import failure_step, step_after
-from telemetry import metrics
 from telephony import twiml
 from telephony.away_step import DialOutcome, DialReport
 from telephony.next_step import BadStep, NextStep
 from telephony.webhooks import StreamOver
 from transcripts.call import CallStatus, EndReason
 from transcripts.models import CallRow
+from transcripts.outcomes import count_end
 
 _POLL_SECS = 0.1
 _ANOTHER_LANGUAGE = "en-US"  # of callers whose agent is not known
@@ -153,7 +153,7 @@ async def end_without_stream(services: Services, row: CallRow) -> EndReason:
     reason = EndReason.CONNECTION_LOST if row.status == CallStatus.LIVE else EndReason.NEVER_CONNECTED
     is_first = await services.store.finish_call(row.call_id, reason, ended_at=datetime.now(UTC))
     if is_first:
-        metrics.CALLS_TOTAL.labels(end_reason=reason.value).inc()
+        count_end(reason, row.agent_name)
         logger.bind(call_id=row.call_id, reason=reason.value).warning("call ended without its stream")
         return reason
     # Whoever was faster knew more.

@@ -20,6 +20,7 @@ from api import (
     twilio,
 )
 from api.frame import Frame
+from api.http_watch import HttpWatch
 from api.playground_door import PageHeaders
 from api.query import check_query
 
@@ -33,7 +34,7 @@ class App(FastAPI):
 
     def build_middleware_stack(self) -> ASGIApp:
         """Return the whole app as ASGI."""
-        return Frame(super().build_middleware_stack())
+        return HttpWatch(Frame(super().build_middleware_stack()))
 
 
 def install(app: FastAPI) -> None:

@@ -22,11 +22,11 @@ from pipelines.away import PARAMETER as BACK
 from pipelines.clock import CallClock
 from pipelines.sentences import SentenceKind
 from storage.errors import DatabaseAway
-from telemetry import metrics
 from telemetry.logs import in_call
 from telephony.media_stream import MalformedMessage, MediaStream, ProtocolViolation, Start
 from telephony.next_step import NextStep
 from transcripts.call import EndReason
+from transcripts.outcomes import count_end
 
 router = APIRouter(prefix="/twilio", tags=["twilio"])
 
@@ -140,7 +140,7 @@ async def _run(services: Services, websocket: WebSocket, start: Start, phone_cal
         log.finish(reason)
         code = INTERNAL
     finally:
-        metrics.CALLS_TOTAL.labels(end_reason=reason.value).inc()
+        count_end(reason, agent.name)
         live = services.live.get(call.call_id)
         phone_call.agent = live.agent if live is not None and live.agent is not None else agent
         services.live.release(call.call_id)

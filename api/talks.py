@@ -23,10 +23,10 @@ from pipelines.live import LiveCall
 from pipelines.transports import CallTransport, answer_browser, browser_transport, load_webrtc, room_transport
 from switchboard.colleagues import Colleagues
 from switchboard.refusal import Refusal
-from telemetry import metrics
 from telemetry.logs import in_call
 from transcripts.call import Call, Direction, EndReason
 from transcripts.log import CallLog
+from transcripts.outcomes import count_end, count_refusal
 from transcripts.store import CallStore
 
 _CONNECT_SECS = 15.0
@@ -155,7 +155,7 @@ class Talks:
 
     async def _refuse(self, call: Call, refusal: Refusal) -> None:
         await self._store.finish_call(call.call_id, EndReason.REFUSED_BUSY, ended_at=datetime.now(UTC))
-        metrics.REFUSED_TOTAL.labels(reason=refusal.value).inc()
+        count_refusal(refusal.value)
         logger.bind(call_id=call.call_id, reason=refusal.value).warning("call refused: there is no room for it")
         raise LinesBusy
 
@@ -179,7 +179,7 @@ class Talks:
         with in_call(call_id):
             try:
                 reason = await self._talk(talk, agent, bring)
-                metrics.CALLS_TOTAL.labels(end_reason=reason.value).inc()
+                count_end(reason, agent.name)
                 logger.bind(agent=agent.name, reason=reason.value).info("call ended")
             except asyncio.CancelledError:
                 talk.log.finish(EndReason.DRAINED)
@@ -188,7 +188,7 @@ class Talks:
                 # A fault of ours must neither leave the row live for ever nor take a slot with it.
                 logger.exception("call ended by a fault of the server")
                 talk.log.finish(EndReason.FAILED)
-                metrics.CALLS_TOTAL.labels(end_reason=EndReason.FAILED.value).inc()
+                count_end(EndReason.FAILED, agent.name)
             finally:
                 self._answering.live.release(call_id)
                 await leave()

@@ -24,11 +24,11 @@ from pipelines.failure_step import busy_step, failure_step
 from pipelines.script import Beforehand
 from storage.errors import DatabaseAway
 from switchboard.messages import Placed
-from telemetry import metrics
 from telephony import stream_token, twiml, webhooks
 from telephony.next_step import NextStep
 from transcripts.call import Call, CallEvent, CallStatus, Direction, EndReason
 from transcripts.models import CallRow
+from transcripts.outcomes import count_refusal
 
 router = APIRouter(prefix="/twilio", tags=["twilio"])
 
@@ -197,7 +197,7 @@ async def _admit(services: Services, row: CallRow, agent: AgentConfig, *, is_new
 
 async def _refuse(services: Services, row: CallRow, agent: AgentConfig, reason: str) -> str:
     await services.store.finish_call(row.call_id, EndReason.REFUSED_BUSY, ended_at=datetime.now(UTC))
-    metrics.REFUSED_TOTAL.labels(reason=reason).inc()
+    count_refusal(reason)
     logger.bind(call_id=row.call_id, reason=reason).warning("call refused: no process takes it")
     return _as_twiml(services, busy_step(agent, {}), agent)
 

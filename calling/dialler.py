@@ -26,10 +26,10 @@ from config.agent import AgentConfig
 from config.agents_folder import AgentCatalog
 from config.overrides import with_overrides
 from storage.errors import DatabaseAway
-from telemetry import metrics
 from telephony.rest import TwilioFailed, TwilioRest
 from transcripts.call import Call, CallStatus, Direction, EndReason
 from transcripts.models import CallRow
+from transcripts.outcomes import count_end
 from transcripts.outgoing import NoRoom, Order, OtherRequest, Outgoing, OutgoingStore, Room
 
 _ANSWER_SECS = 20.0
@@ -141,9 +141,11 @@ class Dialler:
         Raises:
             TwilioUnusable: it is called off here, but Twilio could not be told; whoever answers is hung up on.
         """
-        await self._store.end_unplaced(call_id, reason)
+        is_first = await self._store.end_unplaced(call_id, reason)
         self._lines.give_up(call_id)
         outgoing = await self._get(call_id)
+        if is_first:
+            count_end(reason, outgoing.call.agent_name)
         if outgoing.order.due_at is not None and self.timers is not None:
             await self.timers.cancel(call_id)
         if outgoing.call.status == CallStatus.ENDED and outgoing.call.call_sid is not None:
@@ -180,7 +182,7 @@ class Dialler:
             await self._store.note_ringing(row.call_id)
         elif await self._store.end_unplaced(row.call_id, later.reason):
             self._lines.give_up(row.call_id)
-            metrics.CALLS_TOTAL.labels(end_reason=later.reason.value).inc()
+            count_end(later.reason, row.agent_name)
             logger.bind(call_id=row.call_id, reason=later.reason.value).info("placed call ended without a conversation")
 
     # ---- what is left behind ----

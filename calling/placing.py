@@ -21,6 +21,7 @@ from telephony.dial_errors import explain
 from telephony.rest import Repeat, TwilioFailed, TwilioRest
 from transcripts.call import AttemptOutcome, Call, CallStatus, Direction, EndReason
 from transcripts.models import CallRow
+from transcripts.outcomes import count_end
 from transcripts.outgoing import Lack, NoRoom, Outgoing, OutgoingStore, Room
 
 RING_SPARE_SECS = 20.0
@@ -239,7 +240,8 @@ class Placing:
         """End a call that nobody answered, with one sentence on why."""
         self._lines.give_up(call_id)
         if await self._store.end_unplaced(call_id, reason, problem, code):
-            metrics.CALLS_TOTAL.labels(end_reason=reason.value).inc()
+            ended = await self._store.find(call_id)
+            count_end(reason, ended.call.agent_name if ended else "")
             logger.bind(call_id=call_id, reason=reason.value, code=code).warning("call not placed")
 
     async def take_webhook(self, call_id: str, call_sid: str) -> CallRow | None:

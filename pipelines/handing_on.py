@@ -68,7 +68,8 @@ def _hand_over(course: Course, agent: AgentConfig, bot: Bot, taken_over: TakenOv
         scribe.agent_finished()  # a model that calls a tool in mid-turn never tells that its words were whole
         course.agent, course.bot = agent, bot
         course.live.agent = agent
-        scribe.agent_name, scribe.log.is_searched = agent.name, agent.search
+        scribe.agent_name = agent.name
+        scribe.log.belong_to(agent.name, is_searched=agent.search)
         scribe.event(
             "agent.handed_over", from_agent=taken_over.from_agent, to_agent=agent.name, summary=taken_over.summary
         )

@@ -16,6 +16,7 @@ from pipelines.gemini_setup import model_path
 from pipelines.model_failures import NotReady
 from pipelines.model_socket import ModelSocket
 from pipelines.outbox import Audio, Contents, Item, Text, ToolResult
+from telemetry import metrics
 
 _CLOSE_SECS = 1.5
 """More than the socket's own deadline for a close: what takes longer would take for ever."""
@@ -30,6 +31,7 @@ class ModelConnection:
         self._session: AsyncSession | None = None
         self._wire: ClientConnection | None = None
         self._short: ModelSocket | None = None
+        self._is_counted = False
 
     @property
     def session(self) -> AsyncSession:
@@ -58,6 +60,9 @@ class ModelConnection:
             NotReady: the model answered the setup with something else.
             Exception: whatever google-genai and websockets raise; `sort_failure` knows them.
         """
+        if not self._is_counted:
+            self._is_counted = True
+            metrics.MODEL_CONNECTIONS.inc()
         connecting = client.aio.live.connect(model=model_path(model), config=config)
         self._session = session = await self._stack.enter_async_context(connecting)
         self._wire = cast(ClientConnection, session._ws)  # pyright: ignore[reportPrivateUsage]
@@ -81,6 +86,9 @@ class ModelConnection:
 
     async def close(self) -> None:
         """Say goodbye; cut off a peer that does not take it. Never raises but for cancellation."""
+        if self._is_counted:
+            self._is_counted = False
+            metrics.MODEL_CONNECTIONS.dec()
         closing = asyncio.create_task(self._stack.aclose(), name="model connection closing")
         await asyncio.wait({closing}, timeout=_CLOSE_SECS)
         if not closing.done() and self._wire is not None:

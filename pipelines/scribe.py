@@ -327,7 +327,7 @@ class Scribe:
 
     def _tell_delay(self, due_ms: float, at_ms: float) -> None:
         delay_ms = at_ms - due_ms
-        metrics.REPLY_LATENCY_SECONDS.labels(agent=self.agent_name).observe(delay_ms / 1000)
+        metrics.REPLY_LATENCY_SECONDS.labels(agent=metrics.agent_label(self.agent_name)).observe(delay_ms / 1000)
         self.event("latency.reply", at_ms=at_ms, ms=round(delay_ms))
 
     def _write_in_order(self, turn: Turn | None) -> None:

@@ -8,8 +8,8 @@ import asyncio
 import json
 import math
 import time
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -23,6 +23,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from storage import schema
 from storage.errors import BadDatabaseUrl, DatabaseAway, is_away
+from telemetry import metrics
 
 _BUSY_TIMEOUT_MS = 5_000
 _RETRY_SECS = 0.5
@@ -140,7 +141,7 @@ class Database:
             DatabaseAway: the database does not answer, or the file stayed locked by another process. Whether the
                 transaction was committed is then unknown, so what is written must be safe to repeat.
         """
-        with self._naming_absence():
+        with _timed("write"), self._naming_absence():
             async with self._opened().writers() as session, session.begin():
                 yield session
 
@@ -151,7 +152,7 @@ class Database:
         Raises:
             DatabaseAway: the database does not answer.
         """
-        with self._naming_absence():
+        with _timed("read"), self._naming_absence():
             async with self._opened().readers() as session:
                 yield session
 
@@ -214,6 +215,19 @@ class _Engines:
         self.writer, self.reader = _make_sqlite(url) if kind == "sqlite" else _make_postgres(url)
         self.writers = async_sessionmaker(self.writer, class_=AsyncSession, expire_on_commit=False)
         self.readers = async_sessionmaker(self.reader, class_=AsyncSession, expire_on_commit=False)
+
+
+@contextmanager
+def _timed(operation: Literal["read", "write"]) -> Generator[None]:
+    """Measure a transaction, however it ends."""
+    began = time.monotonic()
+    try:
+        yield
+    except DatabaseAway:
+        metrics.DATABASE_AWAY_TOTAL.inc()
+        raise
+    finally:
+        metrics.DATABASE_SECONDS.labels(operation=operation).observe(time.monotonic() - began)
 
 
 class _NamingAbsence:

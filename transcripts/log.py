@@ -17,6 +17,7 @@ from loguru import logger
 
 from storage import errors as storage_errors
 from telemetry import metrics
+from telemetry.event_counts import count_event
 from telemetry.redaction import Kind, redact
 from transcripts.backlog import Backlog, WaitingEntry
 from transcripts.call import CallEvent, Consent, EndReason, RecordingStatus, Turn
@@ -43,6 +44,14 @@ _FIRST_RETRY_SECS = 0.1
 _LAST_RETRY_SECS = 5.0
 
 
+Watch = Callable[["CallLog", CallEvent], None]
+"""Takes an event as it is told. Called in the middle of a live call: it must be short, and never raises."""
+
+
+def _count(log: "CallLog", event: CallEvent) -> None:
+    count_event(event.kind, event.data, log.agent_name)
+
+
 class CallLog:
     """One call's log. Everything but `flush` and `subscribe` is immediate; call it on the event loop's thread."""
 
@@ -53,6 +62,7 @@ class CallLog:
         self.is_finished = False
         self.pending_count = 0
         """How many of its entries wait for the database."""
+        self.agent_name = ""
         self.is_searched = False
         """Whether the call is to be found by the words of its turns from now on."""
         self.step: dict[str, Any] | None = None
@@ -63,6 +73,10 @@ class CallLog:
         self._turn_count = 0
         self._news = asyncio.Event()
 
+    def belong_to(self, agent_name: str, *, is_searched: bool) -> None:
+        """The call is that agent's from now on; `is_searched`: it is to be found by the words of its turns."""
+        self.agent_name, self.is_searched = agent_name, is_searched
+
     def leave_out(self, kinds: Collection[Kind]) -> None:
         """From now on keep these out of every turn and event, also out of what subscribers are told."""
         self._left_out.update(kinds)
@@ -72,6 +86,8 @@ class CallLog:
         event = CallEvent(kind, at_ms, redacted(data, kind, self._left_out) if self._left_out else data)
         seq = len(self._events)
         self._events.append(event)
+        for watch in self._writer.watches:
+            watch(self, event)
         self._announce()
         self._writer.enqueue(self, lambda place: EventEntry(self.call_id, place.seq + seq, event))
 
@@ -180,6 +196,8 @@ class LogWriter:
         self._queue: deque[tuple[CallLog, Callable[[Place], Entry]]] = deque()
         self.followed: set[str] = set()
         """Calls whose entries somebody waits for: they are written at once, and `on_written` is told of them."""
+        self.watches: list[Watch] = [_count]
+        """Who is told of every event of every call, at once."""
         self.on_written: Callable[[set[str]], None] = lambda _call_ids: None
         self._told = 0
         self._written = 0

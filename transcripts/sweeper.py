@@ -15,10 +15,10 @@ from typing import Protocol
 from loguru import logger
 
 from storage.errors import DatabaseAway
-from telemetry import metrics
 from transcripts.backlog import Backlog
 from transcripts.instance import InstanceLocks
 from transcripts.models import CallRow
+from transcripts.outcomes import count_end
 from transcripts.owners import Owners
 
 _SWEEP_SECS = 10.0
@@ -134,7 +134,7 @@ class Sweeper:
     def _report(self, closed: list[CallRow]) -> list[CallRow]:
         # At once, and not at the sweep's end: the database may go away in between.
         for row in closed:
-            metrics.CALLS_TOTAL.labels(end_reason=row.end_reason).inc()
+            count_end(row.end_reason, row.agent_name)
             logger.bind(call_id=row.call_id, owner=row.owner, reason=row.end_reason).warning("call closed by a sweep")
         if closed and self._on_closed is not None:
             # Whoever is told may take his time; the signs of life may not wait for him.
