@@ -13,7 +13,7 @@ from api.errors import KeyNeeded, ScopeMissing
 from api.idempotency import begin_once
 from api.patience import database_in_time
 from storage.audit import Actor, ActorKind
-from storage.keys import SCOPES, KeyRow
+from storage.keys import SCOPES, BadKey, KeyRow
 
 
 def needs(scope: str) -> Callable[..., Awaitable[str]]:
@@ -44,6 +44,15 @@ async def needs_any(request: Request, services: ServicesDep) -> str:
 needs_any.rule = Rule("")  # pyright: ignore[reportFunctionMemberAccess]
 
 
+async def check_again(request: Request, services: Services) -> bool:
+    """Tell whether the key, which let the request pass at the door, still would: for answers that go on for long."""
+    try:
+        await _read_key(request, services)
+    except (KeyNeeded, BadKey):
+        return False
+    return True
+
+
 async def _read_key(request: Request, services: Services) -> KeyRow | None:
     """Return the key of the request; None in the open mode. Raises `KeyNeeded`, and what `KeyStore.check` does."""
     if may_ask_openly(services.settings, request.headers):
@@ -55,6 +64,7 @@ async def _read_key(request: Request, services: Services) -> KeyRow | None:
     async with database_in_time():
         key = await services.keys.check(given.strip(), now=datetime.now(UTC))
     request.state.actor = Actor(ActorKind.KEY, key.key_id)
+    request.state.expires_at = key.expires_at
     request.state.agents = None if key.agents is None else frozenset(key.agents)
     return key
 

@@ -9,6 +9,7 @@ from fastapi import Depends, WebSocket
 from starlette.requests import HTTPConnection
 
 from api.audit_log import Audit
+from api.news import News
 from api.phone_calls import PhoneCalls
 from api.rescue import Rescue
 from api.talks import Talks
@@ -51,7 +52,7 @@ class Services:
     `transfers` rings people for callers.
     `sentences` are those that are there as sound.
     `sweeper` closes the calls of processes that are proven dead.
-    `colleagues` are the other processes of this server.
+    `colleagues` are the other processes of this server; `news` tells of new rows of calls, theirs and ours.
     `dialler` places calls, and `keys` knows who may ask for them.
     `audit` writes down who changed what, and who heard which recording.
     `repeats` keeps what requests with an Idempotency-Key were answered.
@@ -71,6 +72,7 @@ class Services:
     agent_desk: AgentDesk
     store: CallStore
     log_writer: LogWriter
+    news: News
     live: LiveCalls
     answering: Answering
     run_stream: RunStream

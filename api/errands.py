@@ -31,7 +31,6 @@ class Errands:
         """Take what the routes have; from now on the others are told what they are to know of this process's calls."""
         self._services = services
         services.live.on_freed = services.colleagues.freed
-        services.log_writer.on_written = services.colleagues.wrote
 
     @property
     def instance(self) -> str:
@@ -117,8 +116,7 @@ class Errands:
 
     def follow(self, call_id: str, *, is_on: bool) -> None:
         """Have rows of this call written at once, and told of; or not."""
-        followed = self._services.log_writer.followed
-        (followed.add if is_on else followed.discard)(call_id)
+        self._services.news.follow(call_id, is_on=is_on)
 
     async def close_calls_of(self, instance: str) -> None:
         """Close the calls of a process that is gone."""

@@ -149,6 +149,18 @@ class OtherRequestBefore(Exception):
     """This Idempotency-Key was used for another request. Use a new key for each thing that is to be done."""
 
 
+class BadEventId(Exception):
+    """No event had this Last-Event-ID. Ask without it, and look at GET /v1/calls for what happened before."""
+
+
+class ServerEnds(Exception):
+    """This server is about to end."""
+
+
+class TooManyStreams(Exception):
+    """Too many streams of events are open at this server."""
+
+
 class Unexpected(Exception):
     """The server made a mistake, and does not know whether it did what was asked."""
 
@@ -203,6 +215,9 @@ ANSWERS: dict[type[Exception], Answer] = {
     BadIdempotencyKey: Answer(422, BadIdempotencyKey.__doc__),
     StillAtIt: Answer(409, StillAtIt.__doc__, {"Retry-After": "1"}, "Ask again in a second, with the same key."),
     OtherRequestBefore: Answer(422, OtherRequestBefore.__doc__),
+    BadEventId: Answer(422, BadEventId.__doc__),
+    ServerEnds: Answer(503, ServerEnds.__doc__, {"Retry-After": "5"}),
+    TooManyStreams: Answer(503, TooManyStreams.__doc__, {"Retry-After": "5"}),
     Unexpected: Answer(500, Unexpected.__doc__),
     KeyNeeded: Answer(401, KeyNeeded.__doc__, _BEARER),
     BadKey: Answer(401, BadKey.__doc__, _BEARER),

@@ -10,6 +10,7 @@ from api.deps import Services
 from api.dialling import open_dialler
 from api.idempotency import purging
 from api.lines import OutgoingLines
+from api.news import News
 from api.rescue import open_rescue
 from api.secret_key import load_or_create
 from api.talks import open_talks
@@ -96,6 +97,7 @@ async def open_services(
             agent_desk=AgentDesk(in_force),
             store=store,
             log_writer=log,
+            news=News(log, colleagues),
             live=live,
             answering=answering,
             run_stream=answering.run_stream,

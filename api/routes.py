@@ -12,6 +12,7 @@ from api import (
     errors,
     health,
     idempotency,
+    live,
     openapi,
     playground,
     recordings,
@@ -24,7 +25,7 @@ from api.http_watch import HttpWatch
 from api.playground_door import PageHeaders
 from api.query import check_query
 
-V1 = (agents, agent_changes, audit, calls, openapi, recordings)
+V1 = (agents, agent_changes, audit, calls, live, openapi, recordings)
 """The rooms of the REST API; each has a `router` whose prefix begins with /v1."""
 _OTHERS = (health, twilio, transfer_webhooks, stream, playground, answered_by)
 

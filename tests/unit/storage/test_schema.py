@@ -20,6 +20,7 @@ import storage.keys
 import storage.stored_agents
 import transcripts.do_not_call
 import transcripts.models as models
+import transcripts.moves
 import transcripts.word_index
 from storage.engine import Database
 from storage.errors import DatabaseAhead
@@ -42,6 +43,7 @@ async def test_the_migrations_make_exactly_the_declared_tables(database: Databas
         storage.keys.KeyRow,
         storage.audit.AuditRow,
         storage.idempotency.RepeatableRow,
+        transcripts.moves.CallMoveRow,
         storage.stored_agents.StoredAgentRow,
         transcripts.do_not_call.DoNotCallRow,
         privacy.tables.ReceiptRow,
@@ -93,6 +95,7 @@ async def test_migrating_again_changes_nothing(database: Database) -> None:
         storage.keys.KeyRow,
         storage.audit.AuditRow,
         storage.idempotency.RepeatableRow,
+        transcripts.moves.CallMoveRow,
         storage.stored_agents.StoredAgentRow,
         transcripts.do_not_call.DoNotCallRow,
         privacy.tables.ReceiptRow,
@@ -134,6 +137,7 @@ async def test_two_processes_start_at_once(database_url: str, tmp_path: Path) ->
         storage.keys.KeyRow,
         storage.audit.AuditRow,
         storage.idempotency.RepeatableRow,
+        transcripts.moves.CallMoveRow,
         storage.stored_agents.StoredAgentRow,
         transcripts.do_not_call.DoNotCallRow,
         privacy.tables.ReceiptRow,
