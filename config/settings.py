@@ -161,6 +161,24 @@ class Settings(BaseSettings):
         default_factory=tuple,
         description="host:port, comma between: private addresses that tools of agents may ask all the same.",
     )
+    webhook_url: WebhookUrl | None = Field(
+        default=None, description="Is told of every agent's calls, beside the agents' own webhooks; https."
+    )
+    webhook_secret: Secret | None = Field(default=None, description="Signs that, whsec_...; unset: one is made.")
+    webhook_events: Annotated[EventsInText, NoDecode] = Field(
+        default=(WebhookEvent.CALL_ENDED, WebhookEvent.CALL_ANALYZED),
+        description="Of what: call.started, call.ended, call.analyzed; comma between.",
+    )
+    webhook_include: Annotated[IncludedInText, NoDecode] = Field(
+        default=("analysis",),
+        description="With what beside ids and facts: analysis, transcript, variables, numbers; comma between.",
+    )
+    max_model_sessions: int | None = Field(
+        default=None, ge=1, description="Gemini Live sessions that the key allows at once; analyses leave them to calls."
+    )
+    text_requests_per_minute: int | None = Field(
+        default=None, ge=1, description="Requests a minute that the key allows to text models; analyses queue for them."
+    )
     prepare_sentences: bool = Field(
         default=True,
         description="Have each agent's filler, apology and the like read aloud by its model before they are needed.",

@@ -47,6 +47,17 @@ def _anything(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
+def _in_text(value: object) -> object:
+    """A list as an environment variable has it: commas between."""
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+Included = Literal["analysis", "transcript", "variables", "numbers"]
+WebhookUrl = Annotated[str, AfterValidator(webhook_url)]
+EventsInText = Annotated[tuple[WebhookEvent, ...], BeforeValidator(_in_text), AfterValidator(_some)]
+IncludedInText = Annotated[tuple[Included, ...], BeforeValidator(_in_text)]
+
+
 class SecretName(BaseModel):
     """A secret by its name."""
 
@@ -60,11 +71,10 @@ class Webhook(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    url: Annotated[str, AfterValidator(webhook_url)] = Field(description="Where to POST; https.")
+    url: WebhookUrl = Field(description="Where to POST; https.")
     secret: SecretName | None = Field(default=None, description="What signs it, whsec_...; left out: one is made.")
     events: Annotated[tuple[WebhookEvent, ...], BeforeValidator(_anything), AfterValidator(_some)] = Field(
         default=(WebhookEvent.CALL_ENDED, WebhookEvent.CALL_ANALYZED), description="What is told."
     )
-    include: Annotated[
-        tuple[Literal["analysis", "transcript", "variables", "numbers"], ...], BeforeValidator(_anything)
-    ] = Field(default=("analysis",), description="What is told beside ids and facts.")
+    include: Annotated[tuple[Included, ...], BeforeValidator(_anything)] = Field(
+        default=("analysis",), description="What is told beside ids and facts.")

@@ -32,6 +32,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _APP = "trunkline"
+_ASIDE = "trunkline-aside"
+"""The queue of work that may be slow and is in no hurry: it holds up no other."""
 # One for all times: with another one, work of earlier versions would never be found again.
 _VERSION = "1"
 _WORKFLOW = "carry_out"
@@ -74,6 +76,7 @@ class Workflows:
         self._executor = executor
         self._poll_secs = poll_secs
         self._works: dict[str, Sequence[Step]] = {}
+        self._aside: set[str] = set()
         self._running: _Running | None = None
         self._launching = asyncio.Lock()
         self._steps: set[asyncio.Task[object]] = set()
@@ -81,9 +84,14 @@ class Workflows:
         self._loop = asyncio.get_running_loop()
         self._purge_at_secs = 0.0
 
-    def add(self, work: str, steps: Sequence[Step]) -> None:
-        """Say what a kind of work consists of. Its name and the number of its steps may never change in meaning."""
+    def add(self, work: str, steps: Sequence[Step], *, is_aside: bool = False) -> None:
+        """Say what a kind of work consists of. Its name and the number of its steps may never change in meaning.
+
+        `is_aside`: it waits for others' servers, and only for work like itself when many of them are slow.
+        """
         self._works[work] = steps
+        if is_aside:
+            self._aside.add(work)
 
     async def schedule(self, work: str, key: str, *, delay_secs: float = 0.0) -> None:
         """Have a work done about `key` (an id, nothing personal), in so many seconds. Asked twice, it is done once.
@@ -233,12 +241,13 @@ class Workflows:
 
             DBOS.workflow(name=_WORKFLOW)(carry_out)
             DBOS.launch()
-            DBOS.register_queue(
-                _APP,
-                worker_concurrency=_MOST_AT_ONCE,
-                polling_interval_sec=self._poll_secs,
-                on_conflict="always_update",
-            )
+            for queue in (_APP, _ASIDE):
+                DBOS.register_queue(
+                    queue,
+                    worker_concurrency=_MOST_AT_ONCE,
+                    polling_interval_sec=self._poll_secs,
+                    on_conflict="always_update",
+                )
         except BaseException:
             DBOS.destroy(destroy_registry=True)
             _one_at_a_time.release()
@@ -255,7 +264,7 @@ class Workflows:
         running.dbos.enqueue_workflow_with_options(
             {
                 "workflow_name": _WORKFLOW,
-                "queue_name": _APP,
+                "queue_name": _ASIDE if work in self._aside else _APP,
                 "workflow_id": _id(work, key),
                 "app_version": _VERSION,
                 "delay_seconds": max(0.0, delay_secs),

@@ -79,6 +79,22 @@ RECORDINGS_FAILED_TOTAL = Counter(
     "trunkline_recordings_failed", "Recordings with a part that could not be written.", registry=REGISTRY
 )
 CONSENTS_TOTAL = Counter("trunkline_consents", "Records of consent, by the answer.", ["answer"], registry=REGISTRY)
+ANALYSES_TOTAL = Counter(
+    "trunkline_analyses", "Calls analysed, by what came of it: done, or why there is none.", ["outcome"], registry=REGISTRY
+)
+ANALYSIS_QUEUE = Gauge("trunkline_analysis_queue", "Calls of all processes that wait to be analysed.", registry=REGISTRY)
+WEBHOOKS_TOTAL = Counter(
+    "trunkline_webhooks",
+    "Messages for receivers: delivered, failed (and sent again later), or dead.",
+    ["outcome"],
+    registry=REGISTRY,
+)
+COST_MICRO_USD_TOTAL = Counter(
+    "trunkline_cost_micro_usd",
+    "What calls that are over have cost, in millionths of a US dollar, as known a minute after their end.",
+    ["agent"],
+    registry=REGISTRY,
+)
 
 TOKENS_TOTAL = Counter(
     "trunkline_tokens",

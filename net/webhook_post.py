@@ -1,0 +1,143 @@
+"""A message for somebody's webhook, signed as Standard Webhooks says: sent once, with one deadline for all of it.
+
+https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
+"""
+
+import asyncio
+import ssl
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from urllib.parse import urlsplit
+
+import httpx
+from standardwebhooks import Webhook
+
+from net.pinned import AddressGuard, AddressRefused, NoSuchHost, pinned_client
+
+DEADLINE_SECS = 15.0
+_MOST_ANSWER_BYTES = 64 * 1024
+_LONGEST_WAIT_SECS = 24 * 3600.0
+
+
+class NotPosted(Exception):
+    """The receiver did not answer; the text is one short sentence without anything of the message or the address."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What is sent: `body` is JSON, signed with `secret` (whsec_...), and known to the receiver by `message_id`."""
+
+    url: str
+    secret: str
+    message_id: str
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What the receiver answered: its status, and for how many seconds it asks to be left alone, if it does."""
+
+    status: int
+    wait_secs: float | None = None
+
+    @property
+    def is_taken(self) -> bool:
+        """Whether the receiver has the message."""
+        return 200 <= self.status < 300
+
+
+class WebhookPost:
+    """Sends the messages of this process. Neither redirects nor proxies are followed, and no private address asked.
+
+    A connection is kept for the next message to the same receiver.
+    """
+
+    def __init__(self, guard: AddressGuard, *, deadline_secs: float = DEADLINE_SECS) -> None:
+        """Take who says where connections may go, and how long one message may take in all."""
+        self._guard = guard
+        self._deadline_secs = deadline_secs
+        self._client: httpx.AsyncClient | None = None
+        self._making = asyncio.Lock()
+
+    async def send(self, message: Message, now: datetime) -> Answered:
+        """Send it and return the answer, whatever its status; `now` (aware) is what the signature says.
+
+        Raises:
+            NotPosted: no answer, or nobody may be asked there.
+        """
+        self._check(message.url)
+        headers = _headers(message, now)
+        try:
+            async with asyncio.timeout(self._deadline_secs):
+                client = await self._prepare()
+                async with client.stream(
+                    "POST", message.url, content=message.body.encode(), headers=headers
+                ) as response:
+                    await _read(response)
+                    return Answered(response.status_code, wait_secs(response.headers.get("retry-after", ""), now))
+        except AddressRefused as error:
+            raise NotPosted(f"not sent: {error}") from error
+        except NoSuchHost as error:
+            raise NotPosted("its host has no address") from error
+        except TimeoutError as error:
+            raise NotPosted(f"no answer within {self._deadline_secs:g} s") from error
+        except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+            raise NotPosted(f"it cannot be reached ({type(error).__name__})") from error
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._client is not None:
+            await self._client.aclose()
+
+    async def _prepare(self) -> httpx.AsyncClient:
+        async with self._making:
+            if self._client is None:
+                # Reading the trust store takes 20-150 ms: not on the event loop, where every live voice is.
+                context = await asyncio.to_thread(ssl.create_default_context)
+                self._client = pinned_client(self._guard, context)
+        return self._client
+
+    def _check(self, url: str) -> None:
+        try:
+            parts = urlsplit(url)
+            port = parts.port or (443 if parts.scheme == "https" else 80)
+        except ValueError as error:
+            raise NotPosted("its address cannot be read") from error
+        is_near = parts.scheme == "http" and self._guard.allows_private(parts.hostname or "", port)
+        if parts.scheme != "https" and not is_near:
+            raise NotPosted("not sent: it would not travel over https")
+
+
+def wait_secs(given: str, now: datetime) -> float | None:
+    """Return the seconds that a `Retry-After` header stands for, at most a day; None when it says nothing."""
+    if given.isascii() and given.isdigit() and len(given) < 9:
+        return min(float(given), _LONGEST_WAIT_SECS)
+    try:
+        moment = parsedate_to_datetime(given)
+    except (ValueError, TypeError):
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return min(max(0.0, (moment - now).total_seconds()), _LONGEST_WAIT_SECS)
+
+
+def _headers(message: Message, now: datetime) -> dict[str, str]:
+    moment = now.astimezone(UTC)
+    return {
+        "content-type": "application/json",
+        "user-agent": "Trunkline",
+        "accept-encoding": "identity",
+        "webhook-id": message.message_id,
+        "webhook-timestamp": str(int(moment.timestamp())),
+        "webhook-signature": Webhook(message.secret).sign(message.message_id, moment, message.body),
+    }
+
+
+async def _read(response: httpx.Response) -> None:
+    """Read the answer to its end, so that its connection can be used again; of a long one only the beginning."""
+    count = 0
+    async for chunk in response.aiter_raw():
+        count += len(chunk)
+        if count > _MOST_ANSWER_BYTES:
+            return
