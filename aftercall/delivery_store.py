@@ -163,8 +163,9 @@ async def write_deliveries(
     written: list[str] = []
     for receiver in wanted:
         body = payload(event, call, at, include=receiver.include, turns=turns, analysis=analysis, micro_usd=micro_usd)
+        delivery_id = uuid4().hex
         fields = {
-            "delivery_id": uuid4().hex,
+            "delivery_id": delivery_id,
             "message_id": message_id(call.call_id, event, run),
             "endpoint_id": receiver.endpoint_id,
             "call_id": call.call_id,
@@ -180,5 +181,5 @@ async def write_deliveries(
             "next_at": now,
         }
         if await insert_or_ignore(session, DeliveryRow, [fields]):
-            written.append(fields["delivery_id"])
+            written.append(delivery_id)
     return written

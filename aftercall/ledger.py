@@ -75,8 +75,8 @@ class Ledger:
         if agent is not None:
             query = query.where(col(CostRow.agent_name) == agent)
         async with self._db.reader() as session:
-            found: Any = await session.exec(query.group_by(*columns).order_by(*columns))
-        rows = cast(list[tuple[date, str, str, str, int, int]], list(found.all()))
+            found = cast(Any, await session.exec(query.group_by(*columns).order_by(*columns)))
+            rows = cast(list[tuple[date, str, str, str, int, int]], found.all())
         return [DaySum(*row[:4], quantity=int(row[4]), micro_usd=int(row[5])) for row in rows]
 
     async def spent_micro_usd(self, now: datetime, agent: str | None = None) -> int:

@@ -53,9 +53,7 @@ class Settling:
         """Do what follows from every call of which something does; returns of how many. Raises `DatabaseAway`."""
         is_live = and_(col(CallRow.status) == CallStatus.LIVE.value, col(CallRow.aftercall) < int(Stage.STARTED))
         is_over = and_(col(CallRow.status) == CallStatus.ENDED.value, col(CallRow.aftercall) < int(Stage.ENDED))
-        is_late = and_(
-            col(CallRow.status) == CallStatus.ENDED.value, col(CallRow.ended_at) < self._now() - _LATE_WORD
-        )
+        is_late = and_(col(CallRow.status) == CallStatus.ENDED.value, col(CallRow.ended_at) < self._now() - _LATE_WORD)
         # Written as the index has it, or it would not be used.
         query = select(CallRow).where(text(UNSETTLED), or_(is_live, is_over, is_late)).limit(_AT_ONCE)
         async with self._db.reader() as session:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from google.genai import Client
 from google.genai.errors import APIError
@@ -125,7 +125,8 @@ class TextModel:
 def _refused(error: APIError) -> TextAnswer:
     code = error.code
     if code == _BUSY:
-        headers: Mapping[str, str] = getattr(error.response, "headers", None) or {}
+        response = cast(Any, error.response)
+        headers = cast(Mapping[str, str], getattr(response, "headers", None) or {})
         asked_secs = wait_secs(headers.get("retry-after", ""), datetime.now(UTC))
         return TextAnswer(problem=AnalysisProblem.BUSY, wait_secs=asked_secs)
     if code == _TOO_LATE or not 400 <= code < 500:

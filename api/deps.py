@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import Depends, WebSocket
 from starlette.requests import HTTPConnection
 
+from aftercall.desk import AfterCall
 from api.audit_log import Audit
 from api.news import News
 from api.phone_calls import PhoneCalls
@@ -51,6 +52,7 @@ class Services:
     `instance` is the name of this process: letters, digits and -, so it may stand in a URL's path.
     `transfers` rings people for callers.
     `sentences` are those that are there as sound.
+    `after_call` makes of calls what comes after them: analyses, costs, messages for receivers.
     `sweeper` closes the calls of processes that are proven dead.
     `colleagues` are the other processes of this server; `news` tells of new rows of calls, theirs and ours.
     `dialler` places calls, and `keys` knows who may ask for them.
@@ -85,6 +87,7 @@ class Services:
     keys: KeyStore
     audit: Audit
     repeats: RepeatStore
+    after_call: AfterCall
     transfers: TransferDesk
     recordings: RecordingStore
     sentences: Sentences | None = None

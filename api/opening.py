@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
+from aftercall.desk import open_after_call
 from api.audit_log import Audit
 from api.deps import Services
 from api.dialling import open_dialler
@@ -16,6 +17,7 @@ from api.secret_key import load_or_create
 from api.talks import open_talks
 from api.transfer_desk import open_transfer_desk
 from calling.callbacks import CallsBack
+from config.agent import AgentConfig
 from config.agent_file import Checks
 from config.guest_environment import guest_environment
 from config.settings import Settings, lend_environment
@@ -39,6 +41,7 @@ from storage.keys import KeyStore
 from switchboard.colleagues import Colleagues
 from telemetry.loop_lag import LoopLag
 from transcripts.archive import open_archive
+from transcripts.models import CallRow
 from transcripts.records import Records
 
 
@@ -87,6 +90,11 @@ async def open_services(
         rescue = await enter(open_rescue(settings, store, log, agents, desk))
         lines = OutgoingLines(live, answering, colleagues, name)
         dialler = await enter(open_dialler(settings, db, in_force.current, lines, archive.workflows, calls_back))
+
+        async def agent_of(row: CallRow) -> AgentConfig | None:
+            return await in_force.of_call(row.agent_name, row.agent_version)
+
+        after_call = await enter(open_after_call(settings, db, archive.workflows, agent_of))
         repeats = await enter(purging(RepeatStore(db)))
         await enter(archive.at_work(rescue.watch_rows))
         yield Services(
@@ -110,6 +118,7 @@ async def open_services(
             keys=KeyStore(db),
             audit=Audit(AuditStore(db), secret),
             repeats=repeats,
+            after_call=after_call,
             transfers=desk,
             recordings=archive.recordings,
             sentences=sentences,

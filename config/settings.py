@@ -30,6 +30,7 @@ from config.setting_kinds import (
     is_loopback,
 )
 from config.tool_secrets import ToolSecrets
+from config.webhooks import EventsInText, IncludedInText, SigningSecret, WebhookEvent, WebhookUrl
 from config.wording import describe, problem
 
 
@@ -164,17 +165,19 @@ class Settings(BaseSettings):
     webhook_url: WebhookUrl | None = Field(
         default=None, description="Is told of every agent's calls, beside the agents' own webhooks; https."
     )
-    webhook_secret: Secret | None = Field(default=None, description="Signs that, whsec_...; unset: one is made.")
-    webhook_events: Annotated[EventsInText, NoDecode] = Field(
+    webhook_secret: SigningSecret | None = Field(default=None, description="Signs that, whsec_...; unset: one is made.")
+    webhook_events: EventsInText = Field(
         default=(WebhookEvent.CALL_ENDED, WebhookEvent.CALL_ANALYZED),
         description="Of what: call.started, call.ended, call.analyzed; comma between.",
     )
-    webhook_include: Annotated[IncludedInText, NoDecode] = Field(
+    webhook_include: IncludedInText = Field(
         default=("analysis",),
         description="With what beside ids and facts: analysis, transcript, variables, numbers; comma between.",
     )
     max_model_sessions: int | None = Field(
-        default=None, ge=1, description="Gemini Live sessions that the key allows at once; analyses leave them to calls."
+        default=None,
+        ge=1,
+        description="Gemini Live sessions that the key allows at once; analyses leave them to calls.",
     )
     text_requests_per_minute: int | None = Field(
         default=None, ge=1, description="Requests a minute that the key allows to text models; analyses queue for them."
@@ -280,6 +283,13 @@ class Settings(BaseSettings):
         if self.twilio_api_key_secret is not None and self.twilio_api_key_sid is None:
             error = problem("must be set too, because TWILIO_API_KEY_SECRET is", "set both, or neither of them")
             faults.append(InitErrorDetails(type=error, loc=("twilio_api_key_sid",), input=None))
+        if self.max_model_sessions is not None and self.max_calls > self.max_model_sessions:
+            error = problem(
+                f"must not be more than TRUNKLINE_MAX_MODEL_SESSIONS ({self.max_model_sessions}): each call takes one "
+                f"(got {self.max_calls})",
+                f"set it to {self.max_model_sessions} or less",
+            )
+            faults.append(InitErrorDetails(type=error, loc=("max_calls",), input=None))
         if faults:
             raise ValidationError.from_exception_data("Settings", faults)
         return self

@@ -4,8 +4,10 @@ import re
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+from pydantic_settings import NoDecode
 
+from config.signing_secret import key_of_secret
 from config.wording import problem, shown
 
 _MOST_URL = 2000
@@ -47,6 +49,11 @@ def _anything(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
+def _signing_secret(secret: SecretStr) -> SecretStr:
+    key_of_secret(secret.get_secret_value())
+    return secret
+
+
 def _in_text(value: object) -> object:
     """A list as an environment variable has it: commas between."""
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
@@ -54,8 +61,9 @@ def _in_text(value: object) -> object:
 
 Included = Literal["analysis", "transcript", "variables", "numbers"]
 WebhookUrl = Annotated[str, AfterValidator(webhook_url)]
-EventsInText = Annotated[tuple[WebhookEvent, ...], BeforeValidator(_in_text), AfterValidator(_some)]
-IncludedInText = Annotated[tuple[Included, ...], BeforeValidator(_in_text)]
+EventsInText = Annotated[tuple[WebhookEvent, ...], NoDecode, BeforeValidator(_in_text), AfterValidator(_some)]
+IncludedInText = Annotated[tuple[Included, ...], NoDecode, BeforeValidator(_in_text)]
+SigningSecret = Annotated[SecretStr, AfterValidator(_signing_secret)]
 
 
 class SecretName(BaseModel):
@@ -77,4 +85,5 @@ class Webhook(BaseModel):
         default=(WebhookEvent.CALL_ENDED, WebhookEvent.CALL_ANALYZED), description="What is told."
     )
     include: Annotated[tuple[Included, ...], BeforeValidator(_anything)] = Field(
-        default=("analysis",), description="What is told beside ids and facts.")
+        default=("analysis",), description="What is told beside ids and facts."
+    )

@@ -1,7 +1,8 @@
 """The metrics of several processes as one: taken, added up, and written as Prometheus text.
 
 Counters and histograms are added, also those of processes that have ended: a total never goes down. Gauges are added
-over those that live, but for those that each process reads from what all share: the largest of them stands. What `process_*` tells of one operating system process stays apart, by the label `process`.
+over those that live, but for those that each process reads from what all share: the largest of them stands. What
+`process_*` tells of one operating system process stays apart, by the label `process`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

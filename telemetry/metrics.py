@@ -80,9 +80,14 @@ RECORDINGS_FAILED_TOTAL = Counter(
 )
 CONSENTS_TOTAL = Counter("trunkline_consents", "Records of consent, by the answer.", ["answer"], registry=REGISTRY)
 ANALYSES_TOTAL = Counter(
-    "trunkline_analyses", "Calls analysed, by what came of it: done, or why there is none.", ["outcome"], registry=REGISTRY
+    "trunkline_analyses",
+    "Calls analysed, by what came of it: done, or why there is none.",
+    ["outcome"],
+    registry=REGISTRY,
 )
-ANALYSIS_QUEUE = Gauge("trunkline_analysis_queue", "Calls of all processes that wait to be analysed.", registry=REGISTRY)
+ANALYSIS_QUEUE = Gauge(
+    "trunkline_analysis_queue", "Calls of all processes that wait to be analysed.", registry=REGISTRY
+)
 WEBHOOKS_TOTAL = Counter(
     "trunkline_webhooks",
     "Messages for receivers: delivered, failed (and sent again later), or dead.",
