@@ -1,7 +1,5 @@
 """`.env.example`, written from Settings so that it cannot fall behind."""
 
-from typing import cast
-
 from pydantic_core import PydanticUndefined
 
 from config.settings import Settings, environment_name
@@ -28,7 +26,5 @@ def render_env_example() -> str:
         if name in _HEADINGS:
             lines.append(f"# --- {_HEADINGS[name]}\n")
         default = "" if field.default in (None, PydanticUndefined) else field.default
-        if isinstance(default, tuple):
-            default = ",".join(str(part) for part in cast(tuple[object, ...], default))
         lines.append(f"# {field.description}\n#{environment_name(name)}={default}\n")
     return "\n".join(lines)

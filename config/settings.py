@@ -167,12 +167,12 @@ class Settings(BaseSettings):
     )
     webhook_secret: SigningSecret | None = Field(default=None, description="Signs that, whsec_...; unset: one is made.")
     webhook_events: EventsInText = Field(
-        default=(WebhookEvent.CALL_ENDED, WebhookEvent.CALL_ANALYZED),
-        description="Of what: call.started, call.ended, call.analyzed; comma between.",
+        default_factory=lambda: (WebhookEvent.CALL_ENDED, WebhookEvent.CALL_ANALYZED),
+        description="Of what, comma between: call.started, call.ended, call.analyzed; unset: the last two.",
     )
     webhook_include: IncludedInText = Field(
-        default=("analysis",),
-        description="With what beside ids and facts: analysis, transcript, variables, numbers; comma between.",
+        default_factory=lambda: ("analysis",),
+        description="With what, comma between: analysis, transcript, variables, numbers; unset: the first.",
     )
     max_model_sessions: int | None = Field(
         default=None,

@@ -37,6 +37,7 @@ from simulators.gemini_text import TextModel
 from simulators.loopback import LoopbackServer
 from simulators.recognition import warm_up
 from simulators.script import Script, load_scripts
+from simulators.text_troubles import TextTroubles
 
 # The SDK's default base URL ends with a slash, so its path begins with two.
 _LIVE_PATH = re.compile(
@@ -63,6 +64,8 @@ class GeminiEmulator:
         ca_file: PEM file of the throw-away authority that clients must trust.
         conversations: one log per connection, in the order they came.
         faults: what is armed, and what has hit.
+        text_troubles: what the next text requests meet instead of an answer.
+        text_model: the text half; `requests` is what it was asked.
     """
 
     base_url: str
@@ -83,6 +86,8 @@ class GeminiEmulator:
     ) -> None:
         self.conversations: list[Conversation] = []
         self.faults = Armoury("gemini")
+        self.text_troubles = TextTroubles()
+        self.text_model = TextModel(self._refusal, self.text_troubles)
         self._scripts = scripts
         self._reply_delay_ms = reply_delay_ms
         self._playback_speed = playback_speed
@@ -192,7 +197,7 @@ class GeminiEmulator:
         return conversation
 
     def _app(self) -> Starlette:
-        text_model = TextModel(self._refusal)
+        text_model = self.text_model
         return Starlette(
             routes=[
                 Route("/{version}/models", text_model.list_models),

@@ -13,6 +13,8 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from simulators import gemini_wire as wire
 from simulators.schema_answers import answer_schema
 from simulators.text_requests import passages
+from simulators.text_troubles import TextTroubles
+from simulators.transcript_reading import answer_about, find_transcript
 
 MODELS = ("gemini-3.8-live", "gemini-3.8-flash", "gemini-2.5-flash", "gemini-2.5-flash-native-audio-preview-12-2025")
 
@@ -24,6 +26,10 @@ def compose(body: wire.Json) -> str:
     config = cast(wire.Json, body.get("generationConfig") or {})
     schema = config.get("responseJsonSchema") or config.get("responseSchema")
     if schema is not None:
+        said = find_transcript(prompt)
+        if said:
+            task = wire.content_text(body.get("systemInstruction") or {})
+            return json.dumps(answer_about(cast(wire.Json, schema), said, task))
         return json.dumps(answer_schema(cast(wire.Json, schema), prompt))
     if config.get("responseMimeType") == "application/json":
         return json.dumps({"words": len(prompt.split())})
@@ -34,7 +40,8 @@ def compose(body: wire.Json) -> str:
 
 def response_body(text: str, body: wire.Json, model: str, *, is_last: bool = True) -> wire.Json:
     """A GenerateContentResponse. Four characters of text count as one token."""
-    prompt = sum(len(wire.content_text(content)) for content in cast(list[Any], body.get("contents") or []))
+    contents = cast(list[Any], body.get("contents") or [])
+    prompt = sum(len(wire.content_text(content)) for content in [*contents, body.get("systemInstruction")])
     tokens_in, tokens_out = (prompt + 3) // 4, (len(text) + 3) // 4
     candidate: wire.Json = {"content": {"role": "model", "parts": [{"text": text}]}, "index": 0}
     if is_last:
@@ -45,6 +52,7 @@ def response_body(text: str, body: wire.Json, model: str, *, is_last: bool = Tru
             "promptTokenCount": tokens_in,
             "candidatesTokenCount": tokens_out,
             "totalTokenCount": tokens_in + tokens_out,
+            "promptTokensDetails": [{"modality": "TEXT", "tokenCount": tokens_in}],
         },
         "modelVersion": model,
         "responseId": uuid.uuid4().hex,
@@ -54,8 +62,11 @@ def response_body(text: str, body: wire.Json, model: str, *, is_last: bool = Tru
 class TextModel:
     """The HTTP half of the stand-in. `refusal(key)`: the response for a request whose key is wrong, or None."""
 
-    def __init__(self, refusal: Callable[[str | None], JSONResponse | None]) -> None:
+    def __init__(self, refusal: Callable[[str | None], JSONResponse | None], troubles: TextTroubles) -> None:
         self._refusal = refusal
+        self._troubles = troubles
+        self.requests: list[wire.Json] = []
+        """What was asked, camelCase."""
 
     async def list_models(self, request: Request) -> Response:
         """GET /v1beta/models."""
@@ -86,11 +97,26 @@ class TextModel:
             return _invalid("GenerateContentRequest.contents: contents is not specified")
         body = cast(wire.Json, wire.camel_keys(loaded))
         text = compose(body)
+        self.requests.append(body)
         if method == "generateContent":
-            return JSONResponse(response_body(text, body, model))
+            answer = _within(response_body(text, body, model), body)
+            return await self._troubles.meet(answer) or JSONResponse(answer)
         if method == "streamGenerateContent":
             return StreamingResponse(_events(text, body, model), media_type="text/event-stream")
         return _invalid(f"Unknown method: {method[:40]}")
+
+
+def _within(answer: wire.Json, body: wire.Json) -> wire.Json:
+    """The answer, cut off where it is longer than was asked for."""
+    most = cast(wire.Json, body.get("generationConfig") or {}).get("maxOutputTokens")
+    if not isinstance(most, int) or answer["usageMetadata"]["candidatesTokenCount"] <= most:
+        return answer
+    candidate = cast(wire.Json, answer["candidates"][0])
+    candidate["finishReason"] = "MAX_TOKENS"
+    candidate["content"]["parts"][0]["text"] = candidate["content"]["parts"][0]["text"][: most * 4]
+    answer["usageMetadata"]["candidatesTokenCount"] = most
+    answer["usageMetadata"]["totalTokenCount"] = answer["usageMetadata"]["promptTokenCount"] + most
+    return answer
 
 
 async def _events(text: str, body: wire.Json, model: str) -> AsyncIterator[str]:
