@@ -111,11 +111,10 @@ class Analysing:
         return await self._ask(ticket, row, agent, matter)
 
     async def sweep(self) -> None:
-        """Have made what is due and has been for a while; tell how long the queue is. Raises `DatabaseAway`."""
+        """Have made what is due and has been for a while. Raises `DatabaseAway`."""
         for row in await self._store.list_due(self._now() - _LATE, _SWEPT_AT_ONCE):
             # Another ticket: the work of this one may have ended by a fault, and would not be begun again.
             await self._put_off(Ticket.of_row(row), 0.0, None)
-        metrics.ANALYSIS_QUEUE.set(await self._store.count_waiting())
 
     def _why_not(self, agent: AgentConfig | None, matter: Matter) -> AnalysisProblem | None:
         if agent is None or not agent.analysis.is_on or matter.call.status != CallStatus.ENDED:

@@ -150,7 +150,8 @@ class AnalysisStore:
                 return None
             if usage.usage:
                 await note_usage(session, self._prices, usage, now)
-            micro_usd = await sum_up(session, self._prices, ticket.call_id, now)
+            costs = await sum_up(session, self._prices, ticket.call_id, now)
+            micro_usd = sum(item.micro_usd for item in costs)
             row = (await session.exec(select(AnalysisRow).where(col(AnalysisRow.call_id) == ticket.call_id))).one()
             call = (await session.exec(select(CallRow).where(col(CallRow.call_id) == ticket.call_id))).one()
             told = {"run": ticket.run, "status": status.value, "problem": None if problem is None else problem.value}

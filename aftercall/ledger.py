@@ -59,7 +59,7 @@ class Ledger:
     async def sum_up(self, call_id: str, now: datetime) -> int:
         """Sum a call up anew and keep that; returns what it cost, in millionths of a US dollar."""
         async with self._db.writer() as session:
-            return await sum_up(session, self._prices, call_id, now)
+            return sum(item.micro_usd for item in await sum_up(session, self._prices, call_id, now))
 
     async def of_call(self, call_id: str) -> list[CostRow]:
         """List what a call that is over cost, item by item."""
@@ -99,18 +99,18 @@ class Ledger:
         return spent
 
 
-async def sum_up(session: AsyncSession, prices: Prices, call_id: str, now: datetime) -> int:
-    """As `Ledger.sum_up`, in a transaction that is open."""
+async def sum_up(session: AsyncSession, prices: Prices, call_id: str, now: datetime) -> list[Item]:
+    """As `Ledger.sum_up`, in a transaction that is open; returns the items."""
     # Locks the call's row: whoever sums it up at the same time does so afterwards, and sees what is stored then.
     touch = update(CallRow).where(col(CallRow.call_id) == call_id).values(aftercall=col(CallRow.aftercall))
     if (await session.exec(touch)).rowcount != 1:
-        return 0
+        return []
     call = (await session.exec(select(CallRow).where(col(CallRow.call_id) == call_id))).one()
     items = items_of(await _facts(session, call, now), prices)
     await session.exec(delete(CostRow).where(col(CostRow.call_id) == call_id))
     began_at = await _began_at(session, call)
     await insert_new(session, CostRow, [_row(item, call_id, call.agent_name, began_at.date()) for item in items])
-    return sum(item.micro_usd for item in items)
+    return items
 
 
 async def note_usage(session: AsyncSession, prices: Prices, usage: Usage, now: datetime) -> None:

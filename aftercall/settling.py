@@ -17,6 +17,7 @@ from aftercall.models import Stage
 from aftercall.receivers import Receiver
 from config.agent import AgentConfig
 from config.prices import Prices
+from config.pricing import MICRO
 from config.webhooks import WebhookEvent
 from storage.engine import Database
 from telemetry import metrics
@@ -81,7 +82,8 @@ class Settling:
             if call is not None:
                 if call.live_at is not None:
                     told += await self._tell(session, WebhookEvent.CALL_STARTED, call, agent)
-                micro_usd = await sum_up(session, self._prices, call_id, self._now())
+                items = await sum_up(session, self._prices, call_id, self._now())
+                micro_usd = sum(item.micro_usd for item in items)
                 told += await self._tell(session, WebhookEvent.CALL_ENDED, call, agent, micro_usd)
                 if agent is not None and agent.analysis.is_on and call.live_at is not None:
                     await ask_for(session, call_id, self._now())
@@ -96,9 +98,10 @@ class Settling:
             call = await _advance(session, call_id, Stage.SETTLED)
             if call is None:
                 return
-            micro_usd = await sum_up(session, self._prices, call_id, self._now())
-            agent_name = call.agent_name
-        metrics.COST_MICRO_USD_TOTAL.labels(agent=agent_name).inc(micro_usd)
+            items = await sum_up(session, self._prices, call_id, self._now())
+            agent = metrics.agent_label(call.agent_name)
+        for item in items:
+            metrics.COST_USD_TOTAL.labels(item=item.item, agent=agent).inc(item.micro_usd / MICRO)
 
     async def _tell(
         self,

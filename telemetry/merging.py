@@ -1,8 +1,7 @@
 """The metrics of several processes as one: taken, added up, and written as Prometheus text.
 
 Counters and histograms are added, also those of processes that have ended: a total never goes down. Gauges are added
-over those that live, but for those that each process reads from what all share: the largest of them stands. What
-`process_*` tells of one operating system process stays apart, by the label `process`.
+over those that live. What `process_*` tells of one operating system process stays apart, by the label `process`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,7 +15,6 @@ from prometheus_client.samples import Sample
 _OF_A_PROCESS = "process_"
 _GROWING = frozenset({"counter", "histogram", "summary"})
 _CREATED = "_created"
-_SHARED = frozenset({"trunkline_analysis_queue"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,18 +64,12 @@ def merge(processes: Mapping[str, Sequence[Family]], ended: Sequence[Family] = (
                 key = name, tuple(labels.items())
                 before = found.get(key)
                 if before is not None:
-                    value = _together(name, before, value)
+                    value = min(before, value) if name.endswith(_CREATED) else before + value
                 found[key] = value
     return [
         Family(family.name, family.kind, family.text, [(n, dict(labels), v) for (n, labels), v in sums[name].items()])
         for name, family in merged.items()
     ]
-
-
-def _together(name: str, one: float, other: float) -> float:
-    if name in _SHARED:
-        return max(one, other)
-    return min(one, other) if name.endswith(_CREATED) else one + other
 
 
 def render(families: Iterable[Family]) -> bytes:

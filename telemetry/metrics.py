@@ -85,19 +85,10 @@ ANALYSES_TOTAL = Counter(
     ["outcome"],
     registry=REGISTRY,
 )
-ANALYSIS_QUEUE = Gauge(
-    "trunkline_analysis_queue", "Calls of all processes that wait to be analysed.", registry=REGISTRY
-)
 WEBHOOKS_TOTAL = Counter(
     "trunkline_webhooks",
     "Messages for receivers: delivered, failed (and sent again later), or dead.",
     ["outcome"],
-    registry=REGISTRY,
-)
-COST_MICRO_USD_TOTAL = Counter(
-    "trunkline_cost_micro_usd",
-    "What calls that are over have cost, in millionths of a US dollar, as known a minute after their end.",
-    ["agent"],
     registry=REGISTRY,
 )
 
