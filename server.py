@@ -16,6 +16,7 @@ from api.web_server import WebServer
 from bots import BotErrors, load_bots
 from config.errors import AgentErrors
 from config.settings import Settings
+from storage.envelope import SealingError
 from storage.errors import BadDatabaseUrl, DatabaseAhead, DatabaseAway
 from switchboard.colleagues import Alone, Colleagues
 from switchboard.member import Member
@@ -25,7 +26,7 @@ from transcripts.archive import BadDataFolder
 
 # Webhook forms and session descriptions are a few KiB; nothing larger is ever read.
 _MAX_BODY_BYTES = 64 * 1024
-_CURED_BY_OPERATOR = (AgentErrors, BotErrors, BadDataFolder, BadDatabaseUrl, BadSecretKey, PortTaken)
+_CURED_BY_OPERATOR = (AgentErrors, BotErrors, BadDataFolder, BadDatabaseUrl, BadSecretKey, PortTaken, SealingError)
 _CURED_BY_DATABASE = (DatabaseAway, DatabaseAhead)
 
 

@@ -13,6 +13,7 @@ from simulators.faults import Fault
 from simulators.simulated_call import SimulatedCall
 from simulators.twilio import TwilioSimulator
 from storage.engine import Database
+from storage.key_ring import KeyRing
 from transcripts.models import CallRow
 from transcripts.store import CallStore
 
@@ -91,7 +92,7 @@ async def simulate_call(settings: Settings, agent: AgentConfig, *, write: Print,
     public_url = settings.effective_public_base_url
     base_url = settings.model_copy(update={"public_base_url": None}).effective_public_base_url
     token = settings.twilio_auth_token.get_secret_value() if settings.twilio_auth_token else "open-mode"
-    database = Database(settings.database_url)
+    database = Database(settings.database_url, await asyncio.to_thread(KeyRing.load, settings))
     account_sid = settings.twilio_account_sid or _ANY_ACCOUNT
     async with TwilioSimulator(auth_token=token, account_sid=account_sid) as twilio, AsyncExitStack() as trouble:
         on_the_line = fault.name if fault is not None and fault.side == "twilio" else None

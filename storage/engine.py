@@ -5,8 +5,6 @@ readers never wait for them; writers of other processes wait `busy_timeout`.
 """
 
 import asyncio
-import json
-import math
 import time
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
@@ -23,6 +21,10 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from storage import schema
 from storage.errors import BadDatabaseUrl, DatabaseAway, is_away
+from storage.json_text import dump_json
+from storage.key_ring import KeyRing
+from storage.known_keys import unlock
+from storage.sealing import RING
 from telemetry import metrics
 
 _BUSY_TIMEOUT_MS = 5_000
@@ -51,14 +53,16 @@ class Database:
         url: `sqlite+aiosqlite:///relative/or//absolute/file.db` or `postgresql+psycopg://user:password@host/name`;
             the bare `sqlite:` and `postgresql:` are understood too. `?timeout=` sets how many seconds SQLite waits for
             another process's lock.
+        ring: the keys of what is private in it; None for an errand that touches nothing private.
 
     Raises:
         BadDatabaseUrl: the URL cannot be read, names another kind of database, or a SQLite that lives in memory
             (its two doors would open on two different databases).
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, ring: KeyRing | None = None) -> None:
         self._url = _parse_url(url)
+        self.ring = ring or KeyRing()
         self.kind: Literal["sqlite", "postgresql"] = (
             "sqlite" if self._url.drivername.startswith("sqlite") else "postgresql"
         )
@@ -83,7 +87,7 @@ class Database:
         may_say_at = 0.0
         if self._engines is None:
             # Loads the driver and looks at the file system: not on the event loop.
-            self._engines = await asyncio.to_thread(_Engines, self._url, self.kind)
+            self._engines = await asyncio.to_thread(_Engines, self._url, self.kind, self.ring)
         while True:
             try:
                 async with asyncio.timeout(max(min(deadline - time.monotonic(), _ATTEMPT_SECS), _RETRY_SECS)):
@@ -113,13 +117,33 @@ class Database:
     async def migrate(self) -> None:
         """Bring the schema up to date; of several processes starting at once one does it and the others wait.
 
+        Then see that the keys of everything sealed in it are there, and make those that it has never had.
+
         Raises:
             DatabaseAhead: a newer version of Trunkline wrote this database.
             DatabaseAway: the database went away meanwhile.
+            SealingError: a key is missing or wrong, so that something in it could not be read.
         """
         # Alembic is synchronous and reads its scripts from disk: not on the event loop.
         with self._naming_absence():
             await asyncio.to_thread(schema.upgrade, self._url)
+        if self.ring.is_usable:
+            await unlock(self, self.ring)
+
+    async def forget_erased(self) -> None:
+        """Take what was erased or overwritten out of the files too, as far as this database lets us.
+
+        SQLite overwrites it in the file itself at once (`secure_delete`), and here in its log of changes, unless a
+        reader still looks at it: then the next call does. PostgreSQL keeps dead rows until it vacuums, which it does by
+        itself; what it has written to its own log, and what was backed up, is up to its operator.
+
+        Raises:
+            DatabaseAway: the database does not answer.
+        """
+        if self.kind == "sqlite":
+            with self._naming_absence():
+                async with self._opened().writer.connect() as connection:
+                    await connection.run_sync(_truncate_log)
 
     async def count_pending_migrations(self) -> int:
         """Count what `migrate` would do; changes nothing.
@@ -211,10 +235,11 @@ class Database:
 class _Engines:
     """Both doors' engines; PostgreSQL's are two views of one pool."""
 
-    def __init__(self, url: URL, kind: Literal["sqlite", "postgresql"]) -> None:
+    def __init__(self, url: URL, kind: Literal["sqlite", "postgresql"], ring: KeyRing) -> None:
         self.writer, self.reader = _make_sqlite(url) if kind == "sqlite" else _make_postgres(url)
-        self.writers = async_sessionmaker(self.writer, class_=AsyncSession, expire_on_commit=False)
-        self.readers = async_sessionmaker(self.reader, class_=AsyncSession, expire_on_commit=False)
+        info = {RING: ring}
+        self.writers = async_sessionmaker(self.writer, class_=AsyncSession, expire_on_commit=False, info=info)
+        self.readers = async_sessionmaker(self.reader, class_=AsyncSession, expire_on_commit=False, info=info)
 
 
 @contextmanager
@@ -244,6 +269,12 @@ class _NamingAbsence:
             raise DatabaseAway(f"The database {self._safe_url} does not answer ({_first_line(error)}).") from error
 
 
+def _truncate_log(connection: Connection) -> None:
+    cursor = connection.connection.cursor()  # not in a transaction, in which nothing is taken out of the log
+    cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    cursor.close()
+
+
 def _parse_url(text_url: str) -> URL:
     try:
         url = make_url(text_url)
@@ -269,7 +300,9 @@ def _make_sqlite(url: URL) -> tuple[AsyncEngine, AsyncEngine]:
     reader = create_async_engine(url, pool_size=5, max_overflow=5, hide_parameters=True, json_serializer=dump_json)
     # IMMEDIATE takes the write lock at once and so waits for it; a lock taken half-way through cannot be waited for.
     busy = () if "timeout" in url.query else (f"busy_timeout={_BUSY_TIMEOUT_MS}",)
-    _prepare_sqlite(writer, (*busy, "journal_mode=WAL", "synchronous=NORMAL"), begin="BEGIN IMMEDIATE")
+    _prepare_sqlite(
+        writer, (*busy, "journal_mode=WAL", "synchronous=NORMAL", "secure_delete=ON"), begin="BEGIN IMMEDIATE"
+    )
     _prepare_sqlite(
         reader,
         (
@@ -309,29 +342,6 @@ def _make_postgres(url: URL) -> tuple[AsyncEngine, AsyncEngine]:
         connect_args={key: value for key, value in _POSTGRES_ARGS.items() if key not in url.query},
     )
     return engine, engine.execution_options(postgresql_readonly=True)
-
-
-def dump_json(value: object) -> str:
-    """Write a JSON column's value so that both databases take it.
-
-    Infinities and NaN become null (PostgreSQL refuses them); what JSON does not know is written as its `str`.
-    """
-    try:
-        return json.dumps(value, allow_nan=False, default=str)
-    except ValueError:
-        return json.dumps(_finite(value), allow_nan=False, default=str)
-
-
-def _finite(value: object) -> object:
-    match value:
-        case float():
-            return value if math.isfinite(value) else None
-        case dict():
-            return {key: _finite(item) for key, item in cast(dict[str, object], value).items()}
-        case list() | tuple():
-            return [_finite(item) for item in cast(list[object], value)]
-        case _:
-            return value
 
 
 def _first_line(error: BaseException) -> str:

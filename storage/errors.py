@@ -12,6 +12,8 @@ from sqlalchemy.exc import (
 )
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from storage.envelope import SealingError
+
 
 class DatabaseAway(Exception):
     """The database does not answer. The message names it without its password, and the cure."""
@@ -37,7 +39,7 @@ def is_row_fault(error: BaseException) -> bool:
 
     What is neither this nor `is_away` says nothing about the row, for example a missing table.
     """
-    if isinstance(error, DatabaseAway | OSError):
+    if isinstance(error, DatabaseAway | OSError | SealingError):
         return False
     if isinstance(error, ProgrammingError):
         # A driver that cannot encode a value says so without asking the server, hence without the server's code.

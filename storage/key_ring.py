@@ -73,6 +73,11 @@ class KeyRing:
         return self._keys[0]
 
     @property
+    def is_usable(self) -> bool:
+        """Whether it has a key or knows where to make one."""
+        return bool(self._keys) or self.file is not None
+
+    @property
     def key_ids(self) -> list[str]:
         """The ids of all keys, the current one first."""
         return [key.key_id for key in self._keys]

@@ -1,5 +1,6 @@
 """The schema's history: bring a database up to date under a lock, and compare it with what the code declares."""
 
+import sqlite3
 from pathlib import Path
 from typing import Any, cast
 
@@ -9,8 +10,9 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util.exc import CommandError
+from loguru import logger
 from sqlalchemy import MetaData, NullPool, create_engine, event, text
-from sqlalchemy.engine import URL, Connection
+from sqlalchemy.engine import URL, Connection, Engine
 from sqlalchemy.engine.interfaces import DBAPIConnection
 
 from storage.errors import DatabaseAhead
@@ -19,6 +21,8 @@ _SCRIPTS = Path(__file__).parent / "migrations"
 # Any number will do as long as every version uses the same one: it names this lock among a server's advisory locks.
 _LOCK_ID = 7_283_940_115
 _LOCK_WAIT_SECS = 120
+# Since this revision SQLite overwrites what it deletes; what versions before deleted still stands in the file's gaps.
+_OVERWRITES_SINCE = "0008"
 _AHEAD = "The database was written by a newer version of Trunkline; run that one."
 
 
@@ -43,6 +47,7 @@ def upgrade(url: URL) -> None:
         with engine.begin() as connection:
             if not is_sqlite:
                 connection.execute(text("SELECT pg_advisory_xact_lock(:id)"), {"id": _LOCK_ID})
+            before = MigrationContext.configure(connection).get_current_revision()
             command.upgrade(_config(connection), "head")
             if is_sqlite and (broken := connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall()):
                 raise RuntimeError(f"A migration left {len(broken)} rows that point nowhere; nothing was changed.")
@@ -50,6 +55,9 @@ def upgrade(url: URL) -> None:
         if "Can't locate revision" not in str(error):
             raise
         raise DatabaseAhead(_AHEAD) from error
+    else:
+        if is_sqlite and before is not None and before < _OVERWRITES_SINCE:
+            _clean(engine)
     finally:
         engine.dispose()
 
@@ -87,6 +95,20 @@ def find_differences(connection: Connection, metadata: MetaData) -> list[Any]:
     return cast(list[Any], compare_metadata(context, metadata))
 
 
+def _clean(engine: Engine) -> None:
+    """Write the file anew, without the gaps in which deleted rows of versions before still stand; once."""
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        cursor = connection.connection.cursor()
+        try:
+            cursor.execute("VACUUM")
+            cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except sqlite3.OperationalError as error:
+            # A full disk, or another program that holds the file: no reason to take no calls.
+            logger.bind(problem=str(error)).warning("deleted rows may still stand in the file's gaps; run VACUUM on it")
+        finally:
+            cursor.close()
+
+
 def _config(connection: Connection) -> Config:
     config = Config()
     # ConfigParser reads % as its own; the folder may have one in its name.
@@ -101,6 +123,7 @@ def _prepare_sqlite(connection: DBAPIConnection, _record: object) -> None:
     cursor.execute(f"PRAGMA busy_timeout={_LOCK_WAIT_SECS * 1000}")
     # SQLite changes a table by copying and dropping it; with the keys on, the drop would delete rows that point to it.
     cursor.execute("PRAGMA foreign_keys=OFF")
+    cursor.execute("PRAGMA secure_delete=ON")
     cursor.close()
 
 

@@ -22,8 +22,19 @@ import pytest
 from psycopg import sql
 from sqlalchemy.engine import make_url
 
+from config.sealing_keys import KeyText
 from storage import schema
 from storage.engine import Database
+from storage.key_ring import KeyRing
+from storage.known_keys import PURPOSES
+
+
+def make_ring() -> KeyRing:
+    """A key ring for tests, always with the same keys until a database gives it those of its own."""
+    ring = KeyRing([KeyText("test", b"a key for nothing but tests, ok!")])
+    ring.take_purposes({purpose: purpose.encode().ljust(32) for purpose in PURPOSES})
+    return ring
+
 
 IS_POSTGRES = os.environ.get("TEST_DATABASE", "sqlite") == "postgresql"
 """The suite is run on PostgreSQL: what names no database of its own uses one."""
@@ -143,7 +154,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
 @pytest.fixture
 async def database(database_url: str) -> AsyncIterator[Database]:
     """A connected, migrated database of each kind."""
-    db = Database(database_url)
+    db = Database(database_url, make_ring())
     await db.connect(wait_secs=10)
     await db.migrate()
     yield db

@@ -59,11 +59,11 @@ async def open_archive(settings: Settings) -> AsyncGenerator[Archive]:
         DatabaseAhead: a newer version wrote it.
         BadDatabaseUrl: it cannot be one of ours.
         BadDataFolder: the data folder cannot be written.
+        SealingError: a key of what is sealed in the database is missing, or the keys cannot be used.
     """
     keys = await asyncio.to_thread(KeyRing.load, settings)
-    await asyncio.to_thread(keys.make_first)
     instance, locks = name_instance(), InstanceLocks(settings.data_dir / "instances")
-    db = Database(settings.database_url)
+    db = Database(settings.database_url, keys)
     async with AsyncExitStack() as closing:
         closing.push_async_callback(db.close)
         await db.connect(settings.database_wait_secs)

@@ -9,7 +9,9 @@ from sqlmodel import col, or_, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from storage.engine import Database
+from storage.key_ring import number_index
 from storage.keyset import Position, is_behind
+from storage.sealing import ring_of
 from transcripts.call import CallStatus, Direction, EndReason, RecordingStatus
 from transcripts.models import CallRow, OutgoingRow
 
@@ -57,7 +59,7 @@ class CallList:
             return [(row, order) for row, order in (await session.exec(query)).all()]
 
 
-def _conditions(_session: AsyncSession, wanted: CallFilter) -> list[ColumnElement[bool]]:
+def _conditions(session: AsyncSession, wanted: CallFilter) -> list[ColumnElement[bool]]:
     found: list[ColumnElement[bool]] = []
     if wanted.agents is not None:
         found.append(col(CallRow.agent_name).in_(list(wanted.agents)))
@@ -70,7 +72,8 @@ def _conditions(_session: AsyncSession, wanted: CallFilter) -> list[ColumnElemen
     )
     found += [col(column) == str(value) for column, value in exact if value is not None]
     if wanted.number is not None:
-        found.append(or_(col(CallRow.from_number) == wanted.number, col(CallRow.to_number) == wanted.number))
+        index = number_index(ring_of(session.info), wanted.number)
+        found.append(or_(col(CallRow.from_index) == index, col(CallRow.to_index) == index))
     if wanted.has_recording is not None:
         is_there = col(CallRow.recording_status) == RecordingStatus.COMPLETE.value
         found.append(is_there if wanted.has_recording else ~is_there)

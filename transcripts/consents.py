@@ -4,7 +4,8 @@ from sqlmodel import col, delete, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from storage.engine import Database
-from storage.rows import insert_new
+from storage.key_ring import number_index
+from storage.rows import insert_new, sealed_values
 from transcripts.call import Consent, ConsentAnswer, ConsentGivenBy
 from transcripts.entries import ConsentEntry, ForgetWordsEntry
 from transcripts.models import CallEventRow, ConsentRow, TurnRow
@@ -23,7 +24,7 @@ class Consents:
 
     async def of_number(self, number: str) -> list[Consent]:
         """List the records of everybody at that number (E.164), oldest first."""
-        return await self._list(col(ConsentRow.number) == number)
+        return await self._list(col(ConsentRow.number_index) == number_index(self._db.ring, number))
 
     async def _list(self, condition: object) -> list[Consent]:
         query = select(ConsentRow).where(condition).order_by(col(ConsentRow.at), col(ConsentRow.id))  # pyright: ignore[reportArgumentType]
@@ -55,7 +56,8 @@ async def forget_words(session: AsyncSession, entry: ForgetWordsEntry) -> None:
     for event in (await session.exec(select(CallEventRow).where(*earlier))).all():
         left = without_words(event.data, event.kind)
         if left != event.data:
-            await session.exec(update(CallEventRow).where(col(CallEventRow.id) == event.id).values(data=left))
+            sealed = sealed_values(session, CallEventRow, {"call_id": event.call_id, "seq": event.seq}, data=left)
+            await session.exec(update(CallEventRow).where(col(CallEventRow.id) == event.id).values(**sealed))
 
 
 def _to_consent(row: ConsentRow) -> Consent:

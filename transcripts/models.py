@@ -1,12 +1,17 @@
-"""The tables. Words of a fixed set are text with a CHECK: a database's own enum types are painful to extend."""
+"""The tables. What people said, their numbers and names have sealed columns, found by keyed hashes where at all.
+
+Words of a fixed set are text with a CHECK: a database's own enum types are painful to extend."""
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, ClassVar
 
-from sqlmodel import JSON, CheckConstraint, Field, ForeignKey, Index, UniqueConstraint, text
+from sqlmodel import CheckConstraint, Field, ForeignKey, Index, UniqueConstraint, text
 
+from storage.key_ring import NUMBERS
+from storage.known_keys import RECORDS
 from storage.rows import Row
+from storage.sealing import Seal, SealedJson, SealedText
 from transcripts.call import (
     AttemptOutcome,
     CallStatus,
@@ -43,6 +48,11 @@ class CallRow(Row, table=True):
         Index(None, "agent_name", "created_at"),
         Index(None, "status"),
         Index("ix_calls_unsettled", "aftercall", postgresql_where=text(UNSETTLED), sqlite_where=text(UNSETTLED)),
+        Index(None, "from_index"),
+        Index(None, "to_index"),
+    )
+    seal: ClassVar[Seal] = Seal(
+        ("call_id",), {"from_number": ("from_index", NUMBERS), "to_number": ("to_index", NUMBERS)}
     )
 
     call_id: str = Field(primary_key=True)
@@ -51,20 +61,23 @@ class CallRow(Row, table=True):
     direction: str
     status: str
     end_reason: str | None = None
-    from_number: str | None = None
-    to_number: str | None = None
-    variables: dict[str, Any] = Field(sa_type=JSON)
+    from_number: str | None = Field(default=None, sa_type=SealedText)
+    to_number: str | None = Field(default=None, sa_type=SealedText)
+    from_index: str | None = None
+    """The keyed hash of `from_number`, as `to_index` of `to_number`: see `storage.key_ring.number_index`."""
+    to_index: str | None = None
+    variables: dict[str, Any] = Field(sa_type=SealedJson)
     created_at: datetime
     live_at: datetime | None = None
     ended_at: datetime | None = None
     recording_status: str = RecordingStatus.NONE.value
-    recording_error: str | None = None
-    next_step: dict[str, Any] | None = Field(default=None, sa_type=JSON(none_as_null=True))  # pyright: ignore[reportArgumentType]
+    recording_error: str | None = Field(default=None, sa_type=SealedText)
+    next_step: dict[str, Any] | None = Field(default=None, sa_type=SealedJson)
     owner: str | None = None
     """Which server process took the call, by its name in `processes`; of one that is yet to be placed: which will."""
-    overrides: dict[str, Any] | None = Field(default=None, sa_type=JSON(none_as_null=True))  # pyright: ignore[reportArgumentType]
+    overrides: dict[str, Any] | None = Field(default=None, sa_type=SealedJson)
     """What the call changes of its agent."""
-    transfer_attempts: list[dict[str, Any]] | None = Field(default=None, sa_type=JSON(none_as_null=True))  # pyright: ignore[reportArgumentType]
+    transfer_attempts: list[dict[str, Any]] | None = Field(default=None, sa_type=SealedJson)
     """Who was rung for the caller, in order: destination, address, outcome, and how long they talked, if they did."""
     answered_by: str | None = None
     """Who took a call that we placed, in Twilio's word, where Twilio was asked to find out."""
@@ -82,11 +95,13 @@ class OutgoingRow(Row, table=True):
         UniqueConstraint("requested_by", "idempotency_key"),
         Index(None, "dialled_at"),
     )
+    seal: ClassVar[Seal] = Seal(("call_id",))
 
     call_id: str = Field(primary_key=True, sa_column_args=[ForeignKey("calls.call_id", ondelete="CASCADE")])
     requested_by: str = ""
     """The API key's id; empty in the open mode."""
     idempotency_key: str | None = None
+    """A keyed hash of it, as `request_hash` is one of the request: whoever calls us names them as he likes."""
     request_hash: str
     ring_secs: int
     due_at: datetime | None = None
@@ -95,7 +110,7 @@ class OutgoingRow(Row, table=True):
     """When Twilio was first asked to place it."""
     answered_secs: int | None = None
     """How long the call lasted from its answer on, by Twilio; None until Twilio has said so."""
-    problem: str | None = None
+    problem: str | None = Field(default=None, sa_type=SealedText)
     """One sentence, when it was not placed."""
     problem_code: int | None = None
     """Twilio's error code behind it."""
@@ -120,16 +135,17 @@ class TurnRow(Row, table=True):
 
     __tablename__ = "turns"  # pyright: ignore[reportAssignmentType]
     __table_args__ = (UniqueConstraint("call_id", "position"), _one_of("speaker", Speaker))
+    seal: ClassVar[Seal] = Seal(("call_id", "position"))
 
     id: int | None = Field(default=None, primary_key=True)
     call_id: str = Field(sa_column_args=[ForeignKey("calls.call_id", ondelete="CASCADE")])
     position: int
     speaker: str
-    text: str
+    text: str = Field(sa_type=SealedText)
     start_ms: int
     end_ms: int
     interrupted: bool
-    error: str | None = None
+    error: str | None = Field(default=None, sa_type=SealedText)
 
 
 class CallEventRow(Row, table=True):
@@ -137,13 +153,14 @@ class CallEventRow(Row, table=True):
 
     __tablename__ = "call_events"  # pyright: ignore[reportAssignmentType]
     __table_args__ = (UniqueConstraint("call_id", "seq"),)
+    seal: ClassVar[Seal] = Seal(("call_id", "seq"))
 
     id: int | None = Field(default=None, primary_key=True)
     call_id: str = Field(sa_column_args=[ForeignKey("calls.call_id", ondelete="CASCADE")])
     seq: int
     at_ms: int
     kind: str
-    data: dict[str, Any] = Field(sa_type=JSON)
+    data: dict[str, Any] = Field(sa_type=SealedJson)
 
 
 class ProcessRow(Row, table=True):
@@ -157,6 +174,8 @@ class ProcessRow(Row, table=True):
     heartbeat_at: datetime
     ended_at: datetime | None = None
     """When it ended in order; None while it lives, and for one that died."""
+    sealing_key: str | None = None
+    """The id of the key that it seals new values with."""
 
 
 class TransferRow(Row, table=True):
@@ -167,13 +186,14 @@ class TransferRow(Row, table=True):
 
     __tablename__ = "transfers"  # pyright: ignore[reportAssignmentType]
     __table_args__ = (_one_of("status", TransferStatus), Index(None, "call_id"))
+    seal: ClassVar[Seal] = Seal(("transfer_id",))
 
     transfer_id: str = Field(primary_key=True)
     call_id: str = Field(sa_column_args=[ForeignKey("calls.call_id", ondelete="CASCADE")])
     call_sid: str
     agent_name: str
     destination: str
-    address: str
+    address: str = Field(sa_type=SealedText)
     """Whom: a number or a SIP address."""
     language: str
     status: str
@@ -186,16 +206,21 @@ class TransferRow(Row, table=True):
 
 
 class RecordRow(Row, table=True):
-    """A bot's own row. Unique by namespace, kind and key, so that of two callers booking one slot one succeeds."""
+    """A bot's own row. Unique by namespace, kind and key, so that of two callers booking one slot one succeeds.
+
+    The key is unique by its keyed hash: bots put names and numbers into keys.
+    """
 
     __tablename__ = "records"  # pyright: ignore[reportAssignmentType]
-    __table_args__ = (UniqueConstraint("namespace", "kind", "key"),)
+    __table_args__ = (UniqueConstraint("namespace", "kind", "key_index"),)
+    seal: ClassVar[Seal] = Seal(("namespace", "kind", "key_index"), {"key": ("key_index", RECORDS)})
 
     id: int | None = Field(default=None, primary_key=True)
     namespace: str
     kind: str
-    key: str
-    data: dict[str, Any] = Field(sa_type=JSON)
+    key: str = Field(sa_type=SealedText)
+    key_index: str
+    data: dict[str, Any] = Field(sa_type=SealedJson)
     call_id: str | None = Field(
         default=None, index=True, sa_column_args=[ForeignKey("calls.call_id", ondelete="SET NULL")]
     )
@@ -210,14 +235,16 @@ class ConsentRow(Row, table=True):
         UniqueConstraint("call_id", "answer", "at"),
         _one_of("answer", ConsentAnswer),
         _one_of("given_by", ConsentGivenBy),
-        Index(None, "number"),
+        Index(None, "number_index"),
     )
+    seal: ClassVar[Seal] = Seal(("call_id", "answer", "at"), {"number": ("number_index", NUMBERS)})
 
     id: int | None = Field(default=None, primary_key=True)
     call_id: str = Field(sa_column_args=[ForeignKey("calls.call_id", ondelete="CASCADE")])
     agent_name: str
-    number: str | None = None
-    wording: str
+    number: str | None = Field(default=None, sa_type=SealedText)
+    number_index: str | None = None
+    wording: str = Field(sa_type=SealedText)
     language: str
     answer: str
     given_by: str | None = None

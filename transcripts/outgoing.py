@@ -15,7 +15,9 @@ from sqlmodel import and_, col, func, or_, select, text, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from storage.engine import Database
-from storage.rows import insert_or_ignore
+from storage.key_ring import KeyRing, keyed_hash, number_index
+from storage.known_keys import REQUESTS
+from storage.rows import insert_or_ignore, sealed_values
 from transcripts.call import AttemptOutcome, Call, CallStatus, EndReason, RecordingStatus
 from transcripts.models import AttemptRow, CallRow, OutgoingRow
 
@@ -104,7 +106,9 @@ class OutgoingStore:
     async def _open(self, order: Order, room: Room, owner: str | None, now: datetime) -> tuple[Outgoing, bool]:
         async with self._db.writer() as session:
             if order.idempotency_key is not None:
-                known = await _find_repeated(session, order.requested_by, order.idempotency_key, order.request_hash)
+                known = await self._find_repeated(
+                    session, order.requested_by, order.idempotency_key, order.request_hash
+                )
                 if known is not None:
                     return known, False
             if order.due_at is None:
@@ -113,8 +117,8 @@ class OutgoingStore:
             fields = {
                 "call_id": order.call.call_id,
                 "requested_by": order.requested_by,
-                "idempotency_key": order.idempotency_key,
-                "request_hash": order.request_hash,
+                "idempotency_key": order.idempotency_key and _hashed(self._db.ring, order.idempotency_key),
+                "request_hash": _hashed(self._db.ring, order.request_hash),
                 "ring_secs": order.ring_secs,
                 "due_at": order.due_at,
             }
@@ -127,7 +131,7 @@ class OutgoingStore:
     async def find_repeated(self, requested_by: str, idempotency_key: str, request_hash: str) -> Outgoing | None:
         """Find the call that was asked for by this very request before. Raises `OtherRequest`."""
         async with self._db.reader() as session:
-            return await _find_repeated(session, requested_by, idempotency_key, request_hash)
+            return await self._find_repeated(session, requested_by, idempotency_key, request_hash)
 
     async def find(self, call_id: str) -> Outgoing | None:
         """Find a placed call by our id."""
@@ -222,7 +226,8 @@ class OutgoingStore:
             has_ended = (await session.exec(change.values(**values))).rowcount == 1
             if has_ended and problem is not None:
                 why = update(OutgoingRow).where(col(OutgoingRow.call_id) == call_id)
-                await session.exec(why.values(problem=problem, problem_code=code))
+                sealed = sealed_values(session, OutgoingRow, {"call_id": call_id}, problem=problem)
+                await session.exec(why.values(problem_code=code, **sealed))
             return has_ended
 
     async def list_orphans(self, now: datetime) -> list[str]:
@@ -274,15 +279,38 @@ class OutgoingStore:
         query = (
             select(func.count())
             .select_from(CallRow)
-            .where(col(CallRow.from_number) == from_number, col(CallRow.to_number) == to_number, _has_open_attempt)
+            .where(
+                col(CallRow.from_index) == number_index(self._db.ring, from_number),
+                col(CallRow.to_index) == number_index(self._db.ring, to_number),
+                _has_open_attempt,
+            )
         )
         async with self._db.reader() as session:
             return (await session.exec(query)).one()
+
+    async def _find_repeated(
+        self, session: AsyncSession, requested_by: str, idempotency_key: str, request_hash: str
+    ) -> Outgoing | None:
+        query = select(OutgoingRow).where(
+            col(OutgoingRow.requested_by) == requested_by,
+            # A version before kept the key itself.
+            col(OutgoingRow.idempotency_key).in_([_hashed(self._db.ring, idempotency_key), idempotency_key]),
+        )
+        known = (await session.exec(query)).first()
+        if known is None:
+            return None
+        if known.request_hash not in (_hashed(self._db.ring, request_hash), request_hash):
+            raise OtherRequest
+        return await _find(session, known.call_id)
 
 
 _has_open_attempt: ColumnElement[bool] = exists().where(
     col(AttemptRow.call_id) == col(CallRow.call_id), col(AttemptRow.outcome).is_(None)
 )
+
+
+def _hashed(ring: KeyRing, text: str) -> str:
+    return keyed_hash(ring, REQUESTS, text)
 
 
 def _call_fields(order: Order, owner: str | None) -> dict[str, Any]:
@@ -314,20 +342,6 @@ async def _find(session: AsyncSession, call_id: str) -> Outgoing | None:
         return None
     attempts = select(AttemptRow).where(col(AttemptRow.call_id) == call_id).order_by(col(AttemptRow.number))
     return Outgoing(found[0], found[1], (await session.exec(attempts)).all())
-
-
-async def _find_repeated(
-    session: AsyncSession, requested_by: str, idempotency_key: str, request_hash: str
-) -> Outgoing | None:
-    query = select(OutgoingRow).where(
-        col(OutgoingRow.requested_by) == requested_by, col(OutgoingRow.idempotency_key) == idempotency_key
-    )
-    known = (await session.exec(query)).first()
-    if known is None:
-        return None
-    if known.request_hash != request_hash:
-        raise OtherRequest
-    return await _find(session, known.call_id)
 
 
 async def _end_attempts(session: AsyncSession, call_id: str, outcome: AttemptOutcome, error_code: int | None) -> None:

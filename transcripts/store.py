@@ -9,7 +9,7 @@ from sqlmodel import col, func, or_, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from storage.engine import Database
-from storage.rows import insert_new, insert_or_ignore
+from storage.rows import insert_new, insert_or_ignore, sealed_values
 from transcripts.call import NEXT, Call, CallEvent, CallStatus, EndReason, RecordingStatus, Turn
 from transcripts.consents import add_consent, forget_words
 from transcripts.entries import (
@@ -273,20 +273,22 @@ async def _hand_over(session: AsyncSession, call_id: str) -> None:
 
 
 async def _set_transfer_attempts(session: AsyncSession, entry: TransferAttemptsEntry) -> None:
-    change = update(CallRow).where(col(CallRow.call_id) == entry.call_id).values(transfer_attempts=entry.attempts)
-    await session.exec(change)
+    sealed = sealed_values(session, CallRow, {"call_id": entry.call_id}, transfer_attempts=entry.attempts)
+    await session.exec(update(CallRow).where(col(CallRow.call_id) == entry.call_id).values(**sealed))
 
 
 async def _set_next_step(session: AsyncSession, entry: NextStepEntry) -> bool:
-    change = update(CallRow).where(col(CallRow.call_id) == entry.call_id).values(next_step=entry.step)
-    return (await session.exec(change)).rowcount == 1
+    sealed = sealed_values(session, CallRow, {"call_id": entry.call_id}, next_step=entry.step)
+    change = update(CallRow).where(col(CallRow.call_id) == entry.call_id)
+    return (await session.exec(change.values(**sealed))).rowcount == 1
 
 
 async def _set_recording(session: AsyncSession, entry: RecordingEntry) -> None:
     is_open = col(CallRow.recording_status).in_([RecordingStatus.NONE.value, RecordingStatus.RECORDING.value])
     change = update(CallRow).where(col(CallRow.call_id) == entry.call_id, is_open)
     error = None if entry.error is None else _storable(entry.error)
-    await session.exec(change.values(recording_status=entry.status.value, recording_error=error))
+    sealed = sealed_values(session, CallRow, {"call_id": entry.call_id}, recording_error=error)
+    await session.exec(change.values(recording_status=entry.status.value, **sealed))
 
 
 def _turn_fields(entry: TurnEntry) -> dict[str, Any]:
@@ -315,5 +317,5 @@ def _event_fields(entry: EventEntry) -> dict[str, Any]:
 
 
 def _storable(text: str) -> str:
-    """Replace what PostgreSQL's text refuses: NUL, and half surrogates, which no UTF-8 can hold."""
+    """Replace NUL, and half surrogates, which no UTF-8 can hold and no answer could be written with."""
     return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode("utf-8")

@@ -20,7 +20,7 @@ from simulators.clips import CLIP_RATE_HZ, caller_samples
 from simulators.simulated_call import SimulatedCall
 from simulators.twilio import TwilioSimulator
 from storage.engine import Database
-from storage.key_ring import KeyRing
+from storage.key_ring import KEY_FILE, KeyRing
 from tests.calls.conftest import CALLER, ROOT, write_agents
 from tests.databases import database_of
 from transcripts.call import Speaker
@@ -214,7 +214,7 @@ async def open_street(folder: Path, database_url: str | None = None) -> AsyncGen
         twilio = await closing.enter_async_context(TwilioSimulator())
         agents_dir = folder / "agents"
         await asyncio.to_thread(write_agents, agents_dir, {"front-desk": {"greeting": "", "limits": _PATIENT}})
-        database = Database(url)
+        database = Database(url, KeyRing(file=folder / "data" / KEY_FILE))
         await database.connect(wait_secs=10)
         closing.push_async_callback(database.close)
         await database.migrate()

@@ -15,6 +15,7 @@ import pytest
 from simulators.gemini_live import GeminiEmulator
 from simulators.twilio import TwilioSimulator
 from storage.engine import Database
+from storage.key_ring import KEY_FILE, KeyRing
 from tests.calls.conftest import ROOT, write_agents
 from tests.calls.every_ending import AGENTS, SLOW_BOT, Endings
 from tests.calls.server_process import Server, Street
@@ -75,7 +76,7 @@ async def open_server(folder: Path) -> AsyncGenerator[tuple[Server, Endings]]:
         )
         (folder / "bots" / "slow.py").write_text(SLOW_BOT)
         url = await asyncio.to_thread(database_of, folder / "data")
-        database = Database(url)
+        database = Database(url, KeyRing(file=folder / "data" / KEY_FILE))
         await database.connect(wait_secs=10)
         closing.push_async_callback(database.close)
         await database.migrate()

@@ -21,6 +21,7 @@ from server import RunningServer
 from storage.engine import Database
 from storage.errors import DatabaseAway
 from telephony.media_stream import Start
+from tests.databases import make_ring
 from transcripts.call import Call, EndReason
 from transcripts.models import CallRow
 
@@ -215,7 +216,7 @@ async def serve(settings: Settings) -> AsyncGenerator[Line]:
 
 async def away() -> Database:
     """Return a database that does not answer."""
-    database = Database("postgresql+psycopg://trunkline@127.0.0.1:1/calls")
+    database = Database("postgresql+psycopg://trunkline@127.0.0.1:1/calls", make_ring())
     with contextlib.suppress(DatabaseAway):
         await database.connect(0)
     return database

@@ -14,6 +14,8 @@ from sqlmodel import Session, create_engine
 
 from bench.caller import CallNotes, Spoken
 from bench.checks import check_calls
+from storage.sealing import RING
+from tests.databases import make_ring
 from transcripts.models import CallEventRow, CallRow, TurnRow
 
 NOTES = CallNotes(
@@ -42,7 +44,7 @@ def data_dir(tmp_path: Path) -> Path:
     """What the server leaves of the call in NOTES when all went well."""
     engine = create_engine(f"sqlite:///{tmp_path / 'trunkline.db'}")
     CallRow.metadata.create_all(engine)
-    with Session(engine) as session:
+    with Session(engine, info={RING: make_ring()}) as session:
         now = datetime.now(UTC)
         session.add(
             CallRow(

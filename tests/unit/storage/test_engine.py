@@ -13,7 +13,7 @@ from sqlmodel import col, func, select, update
 
 from storage.engine import Database, dump_json
 from storage.errors import BadDatabaseUrl, DatabaseAway
-from tests.databases import shared_postgres
+from tests.databases import make_ring, shared_postgres
 from transcripts.models import CallRow
 
 
@@ -109,7 +109,7 @@ async def test_fifty_writers_at_once(database: Database) -> None:
 
 
 async def test_fifty_writers_in_two_processes_worth_of_engines(tmp_path: Path) -> None:
-    databases = [Database(f"sqlite+aiosqlite:///{tmp_path}/trunkline.db") for _ in range(2)]
+    databases = [Database(f"sqlite+aiosqlite:///{tmp_path}/trunkline.db", make_ring()) for _ in range(2)]
     for database in databases:
         await database.connect(wait_secs=5)
         await database.migrate()
@@ -178,7 +178,7 @@ async def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
 
 
 async def test_a_locked_file_is_a_database_that_is_away(tmp_path: Path) -> None:
-    database = Database(f"sqlite+aiosqlite:///{tmp_path}/new/folder/trunkline.db?timeout=0.3")
+    database = Database(f"sqlite+aiosqlite:///{tmp_path}/new/folder/trunkline.db?timeout=0.3", make_ring())
     await database.connect(wait_secs=5)
     await database.migrate()
     other = sqlite3.connect(tmp_path / "new/folder/trunkline.db", isolation_level=None)

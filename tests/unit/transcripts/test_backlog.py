@@ -12,7 +12,7 @@ import pytest
 
 from storage.engine import Database
 from storage.errors import DatabaseAway
-from tests.databases import start_postgres
+from tests.databases import make_ring, start_postgres
 from tests.unit.transcripts.calls import make_call
 from transcripts.backlog import Backlog, WaitingEntry
 from transcripts.call import CallEvent, EndReason, RecordingStatus, Speaker, Turn
@@ -91,7 +91,7 @@ async def test_nothing_is_lost_when_postgresql_is_away_at_the_end(tmp_path: Path
 
 @asynccontextmanager
 async def _opened(url: str) -> AsyncGenerator[CallStore]:
-    database = Database(url)
+    database = Database(url, make_ring())
     await database.connect(wait_secs=10)
     await database.migrate()
     try:

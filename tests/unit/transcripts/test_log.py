@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from storage.engine import Database
-from tests.databases import start_postgres
+from tests.databases import make_ring, start_postgres
 from tests.unit.transcripts.calls import make_call
 from transcripts.call import EndReason, RecordingStatus, Speaker, Turn
 from transcripts.log import CallLog, LogWriter
@@ -165,7 +165,7 @@ async def _tell(log: CallLog, numbers: range) -> None:
 
 async def test_nothing_is_lost_while_postgresql_is_away() -> None:
     server = await asyncio.to_thread(start_postgres)
-    database = Database(await asyncio.to_thread(server.create_database))
+    database = Database(await asyncio.to_thread(server.create_database), make_ring())
     await database.connect(wait_secs=10)
     await database.migrate()
     store = CallStore(database)
@@ -195,7 +195,7 @@ async def test_nothing_is_lost_while_postgresql_is_away() -> None:
 
 
 async def test_nothing_is_lost_while_sqlite_is_locked(tmp_path: Path) -> None:
-    database = Database(f"sqlite+aiosqlite:///{tmp_path}/trunkline.db?timeout=0.2")
+    database = Database(f"sqlite+aiosqlite:///{tmp_path}/trunkline.db?timeout=0.2", make_ring())
     await database.connect(wait_secs=10)
     await database.migrate()
     store = CallStore(database)
@@ -218,7 +218,7 @@ async def test_nothing_is_lost_while_sqlite_is_locked(tmp_path: Path) -> None:
 
 
 async def test_what_cannot_be_written_before_the_end_is_counted(tmp_path: Path) -> None:
-    database = Database(f"sqlite+aiosqlite:///{tmp_path}/trunkline.db?timeout=0.1")
+    database = Database(f"sqlite+aiosqlite:///{tmp_path}/trunkline.db?timeout=0.1", make_ring())
     await database.connect(wait_secs=10)
     await database.migrate()
     store = CallStore(database)
