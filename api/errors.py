@@ -38,6 +38,7 @@ from storage.key_ring import SealingKeyMissing
 from storage.keys import BadKey, KeyExpired, KeyRevoked
 from storage.stored_agents import NameTaken, NoSuchStoredAgent, NoSuchVersion, VersionMoved
 from telephony.webhooks import BadForm
+from transcripts.bucket import BucketAway
 
 
 class NotTwilio(Exception):
@@ -205,6 +206,7 @@ ANSWERS: dict[type[Exception], Answer] = {
     SealBroken: Answer(
         500, "What is kept here does not open: it was changed or damaged.", cure="Restore it from a backup."
     ),
+    BucketAway: Answer(503, "The storage of recordings does not answer at the moment.", {"Retry-After": "30"}),
     BodyTooLarge: Answer(413),
     SlowBody: Answer(408, SlowBody.__doc__),
     NotJson: Answer(415, NotJson.__doc__),

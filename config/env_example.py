@@ -9,6 +9,8 @@ _HEADINGS = {
     "google_api_key": "Gemini",
     "twilio_account_sid": "Twilio and Daily",
     "agents_dir": "Folders and database",
+    "recordings_url": "Bucket of recordings",
+    "redis_url": "Redis",
     "stream_start_timeout_secs": "Timing",
 }
 """The field that each group of settings begins with."""

@@ -10,6 +10,7 @@ from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_core import ErrorDetails, InitErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
+from config.bucket import BucketUrl, is_private_host
 from config.errors import ConfigError, SettingProblem
 from config.setting_kinds import (
     LOG_LEVELS,
@@ -134,6 +135,35 @@ class Settings(BaseSettings):
         default=None,
         description="Keys that seal what is private, id:base64 of 32 bytes, comma between, the current one first; "
         "unset: sealing.keys in the data folder, made at the first start.",
+    )
+    recordings_url: BucketUrl | None = Field(
+        default=None,
+        description="s3://bucket/prefix that recordings are moved to once their call is over; unset: they stay here.",
+    )
+    recordings_endpoint: WebUrl | None = Field(
+        default=None, description="Address of an S3-compatible storage; unset: Amazon's, in AWS_REGION."
+    )
+    recordings_http: bool = Field(
+        default=False,
+        description="That address may be http:// although it is not of this machine or a private network.",
+    )
+    aws_region: str = Field(
+        default="us-east-1",
+        pattern=r"^[a-z0-9-]{1,40}$",
+        validation_alias="AWS_REGION",
+        description="Region of the bucket.",
+    )
+    aws_access_key_id: str | None = Field(
+        default=None,
+        min_length=1,
+        validation_alias="AWS_ACCESS_KEY_ID",
+        description="Key for the bucket; unset: the machine's own role.",
+    )
+    aws_secret_access_key: Secret | None = Field(
+        default=None, validation_alias="AWS_SECRET_ACCESS_KEY", description="The secret of that key."
+    )
+    aws_session_token: Secret | None = Field(
+        default=None, validation_alias="AWS_SESSION_TOKEN", description="What goes with a key for a while only."
     )
     redis_url: RedisUrl | None = Field(default=None, repr=False, description="Redis URL; unset: no Redis.")
 
@@ -290,6 +320,16 @@ class Settings(BaseSettings):
                 f"set it to {self.max_model_sessions} or less",
             )
             faults.append(InitErrorDetails(type=error, loc=("max_calls",), input=None))
+        if self.aws_access_key_id is not None and self.aws_secret_access_key is None:
+            error = problem("must be set too, because AWS_ACCESS_KEY_ID is", "set both, or neither of them")
+            faults.append(InitErrorDetails(type=error, loc=("aws_secret_access_key",), input=None))
+        endpoint = urlsplit(self.recordings_endpoint or "")
+        if endpoint.scheme == "http" and not self.recordings_http and not is_private_host(endpoint.hostname or ""):
+            error = problem(
+                "must begin with https://, because it is not of this machine or a private network",
+                "set TRUNKLINE_RECORDINGS_HTTP=true if it is one all the same",
+            )
+            faults.append(InitErrorDetails(type=error, loc=("recordings_endpoint",), input=None))
         if faults:
             raise ValidationError.from_exception_data("Settings", faults)
         return self

@@ -78,6 +78,12 @@ LOG_REFUSED_TOTAL = Counter(
 RECORDINGS_FAILED_TOTAL = Counter(
     "trunkline_recordings_failed", "Recordings with a part that could not be written.", registry=REGISTRY
 )
+RECORDINGS_WAITING = Gauge(
+    "trunkline_recordings_waiting", "Recordings of calls that are over, and not yet in the bucket.", registry=REGISTRY
+)
+RECORDINGS_SENT_TOTAL = Counter(
+    "trunkline_recordings_sent", "Recordings moved into the bucket, or not, by outcome.", ["outcome"], registry=REGISTRY
+)
 CONSENTS_TOTAL = Counter("trunkline_consents", "Records of consent, by the answer.", ["answer"], registry=REGISTRY)
 ANALYSES_TOTAL = Counter(
     "trunkline_analyses",

@@ -17,6 +17,7 @@ from transcripts.backlog import Backlog
 from transcripts.instance import Instance, InstanceLocks, name_instance
 from transcripts.log import LogWriter
 from transcripts.owners import Owners
+from transcripts.recording_keeper import RecordingKeeper
 from transcripts.recording_store import RecordingStore
 from transcripts.store import CallStore
 from transcripts.sweeper import OnClosed, Sweeper
@@ -47,7 +48,8 @@ class Archive:
     async def at_work(self, on_closed: OnClosed) -> AsyncGenerator[None]:
         """Carry out durable work and sweep for the length of the block; `on_closed` is told of closed calls."""
         async with self.workflows.carrying_out(), self.sweeper.sweeping(on_closed):
-            yield
+            async with RecordingKeeper(self.recordings, self.store.find_statuses).keeping():
+                yield
 
 
 @asynccontextmanager
@@ -76,7 +78,8 @@ async def open_archive(settings: Settings) -> AsyncGenerator[Archive]:
         closing.push_async_callback(log.close)
         ringing_secs = max(_RINGING_SECS, 2.0 * settings.stream_token_ttl_secs)
         workflows = Workflows(WorkflowTables(settings.database_url, settings.data_dir), instance.name)
-        recordings = RecordingStore(settings.data_dir / "recordings", keys)
+        recordings = await asyncio.to_thread(RecordingStore.of, settings, keys)
+        closing.callback(recordings.close)
         sweeper = Sweeper(instance.name, owners, locks, backlog, workflows, ringing_secs=ringing_secs)
         yield Archive(instance, db, store, log, sweeper, workflows, keys, recordings)
 

@@ -32,6 +32,7 @@ def rotate_recordings(recordings: RecordingStore) -> Rotation:
     Raises:
         OSError: a file cannot be read or written.
         SealingError: a key is missing; the message has the cure.
+        BucketAway: the bucket does not answer.
     """
     done = Rotation()
     for call_id in recordings.list_call_ids():
@@ -48,6 +49,10 @@ def rotate_recordings(recordings: RecordingStore) -> Rotation:
             pass
         if _is_clear(call_folder):
             done.left.append(call_id)
+    # The bucket last: what is sent meanwhile has its new key already, or is found there.
+    if recordings.bucket is not None:
+        for call_id in recordings.bucket.iter_call_ids():
+            done.rewrapped += recordings.bucket.rewrap(call_id, recordings.keys)
     return done
 
 

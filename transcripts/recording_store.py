@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 from uuid import uuid4
 
+from config.settings import Settings
 from storage.envelope import SealingKeys
+from transcripts.bucket import Bucket
 from transcripts.recording_reader import RecordingReader, open_folder
 from transcripts.recordings import RecordingWriter
 from transcripts.segments import find_folder, is_call_id
@@ -24,17 +26,26 @@ _REMOVED = "removed."
 
 
 class RecordingStore:
-    """The recordings in a data folder. `writer` is immediate; all else blocks: call it in a thread.
+    """The recordings in a data folder and in a bucket. `writer` is immediate; all else blocks: use `in_thread`.
+
+    A recording is in the folder from its first second on, and in the bucket once its call is over and it was sent.
 
     Args:
-        folder: all recordings, a folder for each call.
+        folder: recordings that are here, a folder for each call.
         keys: what their keys are sealed with.
+        bucket: where they go in the end; None: they stay here.
     """
 
-    def __init__(self, folder: Path, keys: SealingKeys) -> None:
+    def __init__(self, folder: Path, keys: SealingKeys, bucket: Bucket | None = None) -> None:
         self.folder = folder
         self.keys = keys
+        self.bucket = bucket
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="recordings")
+
+    @classmethod
+    def of(cls, settings: Settings, keys: SealingKeys) -> "RecordingStore":
+        """Return those of a server with these settings; asks nobody."""
+        return cls(settings.data_dir / "recordings", keys, Bucket.of(settings))
 
     async def in_thread(self, function: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
         """Run what blocks in a thread of recordings' own: a bucket that hangs holds up nothing else of the process."""
@@ -52,12 +63,36 @@ class RecordingStore:
             FileNotFoundError: there is none.
             ValueError: the id is none.
             SealingError: its key cannot be opened; the message has the cure.
+            BucketAway: it is not here, and the bucket does not answer.
         """
-        return open_folder(self.folder, call_id, self.keys)
+        try:
+            return open_folder(self.folder, call_id, self.keys)
+        except FileNotFoundError:
+            if self.bucket is None:
+                raise
+            return self.bucket.open(call_id, self.keys)
 
     def delete(self, call_id: str) -> None:
-        """Remove all of a call's recording; does nothing when there is none. Raises OSError."""
+        """Remove all of a call's recording, here and in the bucket; does nothing when there is none.
+
+        Delete the call's row first: whoever is sending the recording looks for it in the end, and takes back what he
+        has sent when it is gone.
+
+        Raises:
+            BucketAway: what is in the bucket may still be there; do it again later.
+            OSError: the same of the folder.
+        """
         remove_folder(find_folder(self.folder, call_id))
+        if self.bucket is not None:
+            self.bucket.delete(call_id)
+
+    async def delete_recording(self, call_id: str) -> None:
+        """As `delete`, for the event loop."""
+        await self.in_thread(self.delete, call_id)
+
+    def close(self) -> None:
+        """Begin nothing more in the threads."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
     def list_call_ids(self) -> list[str]:
         """Name the calls with a recording in the data folder, in no order."""

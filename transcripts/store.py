@@ -50,6 +50,10 @@ class Place:
     position: int = 0
 
 
+_AT_ONCE = 500
+"""So many calls are asked for in one statement."""
+
+
 class CallStore:
     """Every method may raise `storage.errors.DatabaseAway`, and may then be repeated."""
 
@@ -137,6 +141,16 @@ class CallStore:
         """Find a call by our id."""
         async with self._db.reader() as session:
             return await session.get(CallRow, call_id)
+
+    async def find_statuses(self, call_ids: Sequence[str]) -> dict[str, str]:
+        """Return the status of each of these calls that there is."""
+        found: dict[str, str] = {}
+        for first in range(0, len(call_ids), _AT_ONCE):
+            some = call_ids[first : first + _AT_ONCE]
+            query = select(CallRow.call_id, CallRow.status).where(col(CallRow.call_id).in_(some))
+            async with self._db.reader() as session:
+                found |= {call_id: status for call_id, status in await session.exec(query)}
+        return found
 
     async def find_call(self, call_sid: str) -> CallRow | None:
         """Find a call by Twilio's id."""
