@@ -1,7 +1,7 @@
 """`/v1/events` and `/v1/calls/{call_id}/events`: what happens, as server-sent events, while it happens."""
 
 import asyncio
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.sse import format_sse_event
@@ -55,7 +55,28 @@ class CallMoved(Shown):
     at: Moment
 
 
-@router.get("/calls/{call_id}/events", status_code=200, response_class=EventStream, responses=problems(404))
+def _stream_of(model: type[Shown], told: str) -> dict[int | str, dict[str, Any]]:
+    """Return how the document describes a stream: what each of its events is."""
+    ended: dict[str, Any] = {"type": "object", "maxProperties": 0, "description": "Of `event: end`."}
+    data: dict[str, Any] = {"anyOf": [{"$ref": f"#/components/schemas/{model.__name__}"}, ended]}
+    event: dict[str, Any] = {
+        "type": "object",
+        "properties": {
+            "id": {"type": "string", "description": "Given as Last-Event-ID, the stream goes on behind this event."},
+            "event": {"type": "string", "enum": ["message", "end"]},
+            "data": {"type": "string", "contentMediaType": "application/json", "contentSchema": data},
+            "retry": {"type": "integer", "description": "When to come back after the end; ms."},
+        },
+    }
+    return {200: {"description": told, "content": {EventStream.media_type: {"schema": event}}}}
+
+
+@router.get(
+    "/calls/{call_id}/events",
+    status_code=200,
+    response_class=EventStream,
+    responses=problems(404) | _stream_of(EventShown, "What happened and what happens in the call."),
+)
 async def follow_one(
     call_id: CallId,
     request: Request,
@@ -74,7 +95,12 @@ async def follow_one(
     return EventStream(request, services, _events(services, call_id, after, is_live=follow))
 
 
-@router.get("/events", status_code=200, response_class=EventStream, responses=problems())
+@router.get(
+    "/events",
+    status_code=200,
+    response_class=EventStream,
+    responses=_stream_of(CallMoved, "What happens to calls."),
+)
 async def follow_all(
     request: Request,
     services: ServicesDep,

@@ -9,6 +9,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
 from api.api_keys import needs_any
+from api.live import CallMoved
 from api.problems import CURES, MEDIA_TYPE, Problem, problems
 from calling.request import CallRequest
 
@@ -44,8 +45,9 @@ _METHODS = frozenset({"get", "put", "post", "delete", "patch"})
 _MODELS: tuple[tuple[type[BaseModel], Literal["validation", "serialization"]], ...] = (
     (Problem, "serialization"),
     (CallRequest, "validation"),
+    (CallMoved, "serialization"),
 )
-"""Models that no route declares: FastAPI would describe a problem otherwise, and read a call's body less strictly."""
+"""Models that no route declares to FastAPI: it would describe them otherwise, or read them less strictly."""
 _REQUEST_ID = {
     "description": "The request's id, as it was sent or as it was made.",
     "schema": {"type": "string", "pattern": "^[A-Za-z0-9._-]{8,64}$"},

@@ -1,0 +1,79 @@
+"""Every operation of the OpenAPI document, asked rightly and wrongly with keys of every scope: no surprise."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from api.openapi import document_of
+from simulators.call_setup import AnswerPolicy
+from storage.keys import SCOPES
+from tests.calls.conftest import House
+from tests.fuzz.fuzzer import Fuzzer
+from transcripts.call import Call, CallEvent, Direction, EndReason, Speaker, Turn
+
+NOW = datetime(2026, 3, 1, 9, tzinfo=UTC)
+
+
+async def fuzz(house: House, examples: int) -> Fuzzer:
+    """Ask the house; returns what came of it."""
+    house.twilio.answer_policy = AnswerPolicy("busy")  # a call that goes on would be waited for at the end
+    services = house.server.services
+    keys = services.keys
+
+    async def make(scopes: list[str], **more: Any) -> str:
+        return (await keys.create("fuzz", scopes, now=datetime.now(UTC), **more)).text
+
+    given: dict[str, str | None] = {"everything": await make(list(SCOPES)), "nothing": None}
+    for scope in SCOPES:
+        given[scope] = await make([scope])
+    given["no agents"] = await make(list(SCOPES), agents=[])
+    given["expired"] = await make(list(SCOPES), expires_at=datetime.now(UTC) - timedelta(days=1))
+    given["nonsense"] = "tk_nonsense"
+    victim = await keys.create("victim", ["calls:read"], now=datetime.now(UTC))
+    for number in range(3):
+        call_id = f"fuzz{number}"
+        call = Call(
+            call_id, None, "front-desk", Direction.INBOUND, "+15557654321", "+15551230100", {"name": "Zoë"}, NOW
+        )
+        await services.store.open_call(call)
+        await services.store.go_live(call_id)
+        await services.store.add_turn(call_id, 0, Turn(Speaker.CALLER, "Hello.", 0, 900))
+        await services.store.add_events(call_id, 0, [CallEvent("latency.reply", 900, {"ms": 700})])
+        await services.store.finish_call(call_id, EndReason.SILENCE)
+    known = {
+        "call_id": ["fuzz0", "fuzz1", "fuzz2"],
+        "key_id": [victim.key_id],
+        "name": ["front-desk", "survey"],
+        "agent": ["front-desk", "survey"],
+        "version": ["1", "2"],
+        "number": ["+15557654321"],
+    }
+    document = await asyncio.to_thread(document_of, house.server.app)
+    fuzzer = Fuzzer(house.server.base_url, document, given, known, examples)
+    await asyncio.to_thread(fuzzer.run)
+    return fuzzer
+
+
+def asked(fuzzer: Fuzzer) -> set[str]:
+    return {label for label, tally in fuzzer.tallies.items() if tally.examples}
+
+
+def promised(fuzzer: Fuzzer) -> set[str]:
+    return {f"{method.upper()} {path}" for path, methods in fuzzer.document["paths"].items() for method in methods}
+
+
+async def test_a_few_requests_to_every_operation(make_house: Any) -> None:
+    fuzzer = await fuzz(await make_house(), 6)
+    assert asked(fuzzer) == promised(fuzzer)
+    assert not fuzzer.failures, "\n\n".join(fuzzer.failures)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3600)
+async def test_two_hundred_requests_to_every_operation(make_house: Any, database_url: str) -> None:
+    fuzzer = await fuzz(await make_house(database_url=database_url), 200)
+    print(f"\n{database_url.split(':')[0]}\n{fuzzer.table()}")  # noqa: T201 - a long proof, its table
+    assert asked(fuzzer) == promised(fuzzer)
+    assert not fuzzer.failures, "\n\n".join(fuzzer.failures)
