@@ -1,16 +1,22 @@
-"""Requests that were made with an Idempotency-Key, and what they were answered: for a day, for who made them."""
+"""Requests that were made with an Idempotency-Key, and what they were answered: for a day, for who made them.
 
-import hashlib
+Whoever calls us names his requests as he likes, and what he asks and is answered may be private: hashes are keyed, and
+answers sealed.
+"""
+
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
 from secrets import token_hex
-from typing import Any
+from typing import Any, ClassVar
 
-from sqlmodel import JSON, Field, Index, and_, col, delete, or_, select, update
+from sqlmodel import Field, Index, and_, col, delete, or_, select, update
 
 from storage.engine import Database
-from storage.rows import Row, insert_or_ignore
+from storage.key_ring import keyed_hash
+from storage.known_keys import REQUESTS
+from storage.rows import Row, insert_or_ignore, sealed_values
+from storage.sealing import Seal, SealedJson, SealedText
 
 KEPT = timedelta(hours=24)
 """How long an answer is given again."""
@@ -23,6 +29,7 @@ class RepeatableRow(Row, table=True):
 
     __tablename__ = "idempotent_requests"  # pyright: ignore[reportAssignmentType]
     __table_args__ = (Index(None, "expires_at"),)
+    seal: ClassVar[Seal] = Seal(("slot",))
 
     slot: str = Field(primary_key=True)
     request_hash: str
@@ -31,8 +38,8 @@ class RepeatableRow(Row, table=True):
     claimed_at: datetime
     expires_at: datetime
     status: int | None = None
-    headers: dict[str, Any] | None = Field(default=None, sa_type=JSON(none_as_null=True))  # pyright: ignore[reportArgumentType]
-    body: str | None = None
+    headers: dict[str, Any] | None = Field(default=None, sa_type=SealedJson)
+    body: str | None = Field(default=None, sa_type=SealedText)
 
 
 class Why(Enum):
@@ -77,7 +84,8 @@ class RepeatStore:
             request_hash: of what is asked.
             now: aware.
         """
-        slot = _hash("\n".join((asked_by, route, key)))
+        slot = keyed_hash(self._db.ring, REQUESTS, "\n".join((asked_by, route, key)))
+        request_hash = keyed_hash(self._db.ring, REQUESTS, request_hash)
         fields: dict[str, Any] = {
             "slot": slot,
             "request_hash": request_hash,
@@ -101,8 +109,9 @@ class RepeatStore:
     async def keep(self, claim: Claim, answer: KeptAnswer) -> None:
         """Keep the answer, to be given again. A claim that was taken over meanwhile changes nothing."""
         change = update(RepeatableRow).where(*_is(claim))
-        values = {"status": answer.status, "headers": answer.headers, "body": answer.body.decode("utf-8", "replace")}
+        told = {"headers": answer.headers, "body": answer.body.decode("utf-8", "replace")}
         async with self._db.writer() as session:
+            values = sealed_values(session, RepeatableRow, {"slot": claim.slot}, status=answer.status, **told)
             await session.exec(change.values(**values))
 
     async def release(self, claim: Claim) -> None:
@@ -119,7 +128,3 @@ class RepeatStore:
 
 def _is(claim: Claim) -> tuple[Any, Any]:
     return col(RepeatableRow.slot) == claim.slot, col(RepeatableRow.claim) == claim.claim
-
-
-def _hash(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8")).hexdigest()

@@ -50,7 +50,7 @@ def upgrade() -> None:
         sa.Column("claimed_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("status", sa.Integer(), nullable=True),
-        sa.Column("headers", sa.JSON(), nullable=True),
+        sa.Column("headers", sa.String(), nullable=True),
         sa.Column("body", sa.String(), nullable=True),
         sa.PrimaryKeyConstraint("slot", name=op.f("pk_idempotent_requests")),
     )
