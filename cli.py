@@ -15,13 +15,13 @@ from uuid import uuid4
 
 import typer
 
-from config.agents_folder import AgentCatalog, check_agents, load_agents
+from config.agents_folder import AgentCatalog
 from config.env_example import render_env_example
 from config.errors import AgentErrors, ConfigError
 from config.settings import Settings
 from switchboard.cores import usable_cores
 from telemetry import logs
-from verbs import keys
+from verbs import agents, keys
 from verbs.ground import load_settings, stop
 
 app = typer.Typer(
@@ -30,8 +30,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-agents_app = typer.Typer(help="The agents in the YAML files.", no_args_is_help=True)
-app.add_typer(agents_app, name="agents")
+app.add_typer(agents.verbs, name="agents")
 bench_app = typer.Typer(help="How many calls a core carries, measured at the wire.", no_args_is_help=True)
 app.add_typer(bench_app, name="bench")
 numbers_app = typer.Typer(help="The telephone numbers of the Twilio account.", no_args_is_help=True)
@@ -135,10 +134,7 @@ def _simulate(settings: Settings, name: str, fault: str | None) -> NoReturn:
         trouble = None if fault is None else fault_of_a_call(fault)
     except NoTrouble as error:
         stop(str(error), 2)
-    try:
-        agent = load_agents(settings.agents_dir, known_bots=None).by_name(name)
-    except AgentErrors as error:
-        stop(str(error), 2)
+    agent = _catalog(settings).by_name(name)
     if agent is None or not agent.numbers:
         stop(f"no agent named {name} has a number; agents are the files in {settings.agents_dir}", 2)
     raise typer.Exit(asyncio.run(simulate_call(settings, agent, write=print, fault=trouble)))
@@ -149,11 +145,13 @@ def doctor() -> None:
     """Check what calls lean on, one line each, and print the TwiML for the numbers' fallback URLs."""
     logs.configure("CRITICAL")  # each finding is a line of its own
     from bots import BotErrors, load_bots
+    from config.agent_file import Checks
     from doctor.findings import problem
     from doctor.run import run_doctor
     from pipelines.guest import settings_of_bots
     from pipelines.stages import check_dotted
     from pipelines.toolbox import Toolbox
+    from storage.agent_errands import read_catalog
 
     try:
         settings = Settings.load()
@@ -164,9 +162,7 @@ def doctor() -> None:
     try:
         bots = load_bots(settings.bots_dir)
         known_bots, check_tools = settings_of_bots(bots), Toolbox(bots, settings).faults_of
-        catalog = load_agents(
-            settings.agents_dir, known_bots=known_bots, check_dotted=check_dotted, check_tools=check_tools
-        )
+        catalog = asyncio.run(read_catalog(settings, Checks(known_bots, check_dotted, check_tools)))
     except (BotErrors, AgentErrors) as error:
         found = [problem("agents and bots", line) for line in str(error).splitlines()]
     machine: dict[str, Any] = {"cores": usable_cores(), "env_file": Path(".env")}
@@ -301,8 +297,11 @@ def disconnect_number(number: Annotated[str, typer.Argument(help="The number, E.
 
 
 def _catalog(settings: Settings) -> AgentCatalog:
+    from config.agent_file import Checks
+    from storage.agent_errands import read_catalog
+
     try:
-        return load_agents(settings.agents_dir, known_bots=None)
+        return asyncio.run(read_catalog(settings, Checks()))
     except AgentErrors as error:
         stop(str(error), 2)
 
@@ -314,36 +313,6 @@ def _print_numbers(work: Coroutine[Any, Any, list[str]]) -> None:
         print("\n".join(asyncio.run(work)))
     except CannotConnect as error:
         stop(str(error), 2)
-
-
-@agents_app.command("check")
-def check() -> None:
-    """Check every agent and print each problem with its cure."""
-    settings = load_settings()
-    from bots import BotErrors, load_bots
-    from pipelines.guest import settings_of_bots
-    from pipelines.stages import check_dotted
-    from pipelines.toolbox import Toolbox
-
-    try:
-        bots = load_bots(settings.bots_dir)
-        problems = check_agents(
-            settings.agents_dir, settings_of_bots(bots), check_dotted, Toolbox(bots, settings).faults_of
-        )
-    except BotErrors as error:
-        stop(str(error), 2)
-    if problems:
-        stop("\n".join(str(problem) for problem in problems), 2)
-    print(f"{settings.agents_dir}: every agent can be used")
-
-
-@agents_app.command("schema")
-def schema() -> None:
-    """Write the JSON Schema of agent files, for editors."""
-    from config.agent_schema import SCHEMA_FILE, write_schema
-
-    write_schema()
-    print(f"wrote {SCHEMA_FILE}")
 
 
 @app.command("env-example")

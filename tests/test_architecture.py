@@ -35,7 +35,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "privacy",
     },
     "doctor": {"config", "storage", "telephony", "pipelines"},
-    "verbs": {"config", "telemetry", "storage"},
+    "verbs": {"config", "telemetry", "storage", "pipelines", "bots"},
     "simulators": set(),
     "demo": {"config", "storage", "transcripts", "simulators"},
     "chaos": {"bots", "config", "pipelines", "simulators", "telemetry", "transcripts"},

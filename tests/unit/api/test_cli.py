@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(autouse=True)
-def _own_logs() -> Iterator[None]:
+def own_logs() -> Iterator[None]:
     """Give the log back to the other tests: a verb sends it to its own standard error."""
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level

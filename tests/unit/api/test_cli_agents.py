@@ -1,0 +1,58 @@
+"""`cli.py agents`: stored agents brought in and out, secrets granted to them, and files that send calls to them."""
+
+from pathlib import Path
+
+from tests.unit.api.test_cli import environment, invoke, own_logs
+
+__all__ = ["own_logs", "environment"]
+
+SHOP = """\
+bot: quiet
+numbers: ["+15551230177"]
+greeting: One.
+tools:
+  - find:
+      describe: Finds an order.
+      http: {url: https://shop.example.com/orders, headers: {X-Key: "{secret:SHOP}"}}
+"""
+
+
+def test_a_stored_agent_is_imported_exported_and_granted_a_secret(environment: dict[str, str], tmp_path: Path) -> None:
+    file = tmp_path / "shop.yaml"
+    file.write_text(SHOP)
+    secret = {"TRUNKLINE_SECRET_SHOP": "not-a-real-one"}
+    refused = invoke(environment, "agents", "import", str(file), **secret)
+    assert refused.exit_code == 2
+    assert (
+        "tools[0].find.http.headers: the secret SHOP is not granted to this agent for shop.example.com"
+        in refused.output
+    )
+    for wrong in (("Shop", "SHOP"), ("shop", "shop"), ("shop", "SHOP", "--host", "https://x")):
+        assert invoke(environment, "agents", "grant-secret", *wrong).exit_code == 2
+    granted = invoke(environment, "agents", "grant-secret", "shop", "SHOP", "--host", "shop.example.com", **secret)
+    assert granted.stdout == "the stored agent shop may send the secret SHOP to shop.example.com\n"
+    stored = invoke(environment, "agents", "import", str(file), **secret)
+    assert stored.stdout == "shop: version 1 is stored; no version answers calls yet\n"
+    file.write_text(SHOP.replace("One.", "Two."))
+    stored = invoke(environment, "agents", "import", str(file), "--publish", **secret)
+    assert stored.stdout == "shop: version 2 is stored; version 2 answers calls\n"
+    exported = invoke(environment, "agents", "export", "shop", "--version", "1").stdout
+    assert exported.startswith('bot: quiet\nnumbers:\n  - "+15551230177"\ngreeting: One.\n')
+    assert "greeting: Two.\n" in invoke(environment, "agents", "export", "shop").stdout
+    assert invoke(environment, "agents", "export", "shop", "--version", "9").exit_code == 2
+    assert invoke(environment, "agents", "export", "nobody").exit_code == 2
+    read_only = tmp_path / "front-desk.yaml"
+    read_only.write_text("bot: quiet\n")
+    assert "read-only here" in invoke(environment, "agents", "import", str(read_only)).output
+
+    # A file may send calls to an agent that is stored, and the check of files knows it.
+    agents = Path(environment["TRUNKLINE_AGENTS_DIR"])
+    rules = 'routes:\n  - numbers: ["+15551230199"]\n    default: {agent: NAME}\n'
+    (agents / "routing.yaml").write_text(rules.replace("NAME", "shop"))
+    assert invoke(environment, "agents", "check").exit_code == 0
+    (agents / "routing.yaml").write_text(rules.replace("NAME", "shoop"))
+    assert "did you mean 'shop'?" in invoke(environment, "agents", "check").output
+    (agents / "routing.yaml").unlink()
+
+    assert invoke(environment, "agents", "withdraw-secret", "shop", "SHOP").exit_code == 0
+    assert invoke(environment, "agents", "withdraw-secret", "shop", "SHOP").exit_code == 2
