@@ -3,11 +3,13 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
+from ssl import SSLContext
 from typing import Self
 
 from fastapi import FastAPI
 
 from api import routes
+from api.certificate import BadCertificate, load_certificate
 from api.deps import Services
 from api.errands import Errands
 from api.opening import open_services
@@ -26,7 +28,16 @@ from transcripts.archive import BadDataFolder
 
 # Webhook forms and session descriptions are a few KiB; nothing larger is ever read.
 _MAX_BODY_BYTES = 64 * 1024
-_CURED_BY_OPERATOR = (AgentErrors, BotErrors, BadDataFolder, BadDatabaseUrl, BadSecretKey, PortTaken, SealingError)
+_CURED_BY_OPERATOR = (
+    AgentErrors,
+    BotErrors,
+    BadCertificate,
+    BadDataFolder,
+    BadDatabaseUrl,
+    BadSecretKey,
+    PortTaken,
+    SealingError,
+)
 _CURED_BY_DATABASE = (DatabaseAway, DatabaseAhead)
 
 
@@ -47,6 +58,7 @@ def create_app(settings: Settings, colleagues: Colleagues | None = None) -> Fast
         openapi_url=None,
         redirect_slashes=False,  # to an address made of the request's own Host header
     )
+    app.state.settings = settings
     routes.install(app)
     return app
 
@@ -75,7 +87,10 @@ class RunningServer:
                 await closing.enter_async_context(self.app.router.lifespan_context(self.app))
                 self.services: Services = self.app.state.services
                 leave = self._member.leave if self._member else None
-                self._server = WebServer(self.app, self.services.live, self._drain_secs, leave)
+                certificate = await self._certificate()
+                self._server = WebServer(
+                    self.app, self.services.live, self._drain_secs, leave, certificate, self.settings.slow_request_secs
+                )
                 await closing.enter_async_context(self._server.running(listener))
                 if self._member is not None:
                     self._member.be_up(Errands(self.services), self._server.take)
@@ -87,6 +102,12 @@ class RunningServer:
     async def __aexit__(self, *_: object) -> None:
         """Let the calls end, then close everything."""
         await self._closing.aclose()
+
+    async def _certificate(self) -> SSLContext | None:
+        cert_file, key_file = self.settings.tls_cert_file, self.settings.tls_key_file
+        if cert_file is None or key_file is None:
+            return None
+        return await asyncio.to_thread(load_certificate, cert_file, key_file)
 
     @property
     def base_url(self) -> str:

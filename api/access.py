@@ -1,7 +1,5 @@
-"""Who may ask: Twilio by its signature, this machine in open mode, an operator by the playground's secret."""
+"""Who may ask: Twilio by its signature, this machine in open mode."""
 
-import hmac
-from base64 import b64decode
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -10,7 +8,7 @@ from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection
 
 from api.deps import ServicesDep
-from api.errors import ForeignPage, NotLocal, NotTwilio, PlaygroundOff, SecretNeeded
+from api.errors import NotLocal, NotTwilio
 from config.settings import Settings, is_loopback
 from telephony import signature
 from telephony.webhooks import Form, parse_form
@@ -61,41 +59,7 @@ async def signed_form(request: Request, services: ServicesDep) -> dict[str, list
     return form
 
 
-def check_operator(connection: HTTPConnection, services: ServicesDep) -> None:
-    """Let an operator pass: anybody of this machine in open mode, else whoever knows the playground's secret.
-
-    The secret is taken as the password of HTTP Basic (any user name) or as a bearer token. Raises `PlaygroundOff`
-    when none is configured, `SecretNeeded`, or `ForeignPage` when another site's page uses a remembered password.
-    """
-    settings = services.settings
-    if may_ask_openly(settings, connection.headers):
-        return
-    if settings.playground_secret is None:
-        raise PlaygroundOff
-    secret = settings.playground_secret.get_secret_value().encode("utf-8")
-    given = _credential(connection.headers.get("authorization", ""))
-    if given is None or not hmac.compare_digest(secret, given):
-        raise SecretNeeded
-    own_origin = _origin(settings.effective_public_base_url)
-    if any(_origin(origin) != own_origin for origin in connection.headers.getlist("origin")):
-        raise ForeignPage
-
-
 SignedForm = Annotated[dict[str, list[str]], Depends(signed_form)]
-Operator = Depends(check_operator)
-
-
-def _credential(authorization: str) -> bytes | None:
-    scheme, _, value = authorization.partition(" ")
-    if scheme.lower() == "bearer":
-        return value.strip().encode("utf-8", "replace")
-    if scheme.lower() != "basic":
-        return None
-    try:
-        _, colon, password = b64decode(value.strip(), validate=True).partition(b":")
-    except ValueError:
-        return None
-    return password if colon else None
 
 
 def _is_local(url: str) -> bool:
@@ -103,11 +67,3 @@ def _is_local(url: str) -> bool:
         return is_loopback(urlsplit(url).hostname or "")
     except ValueError:
         return False
-
-
-def _origin(url: str) -> tuple[str, str | None, int | None] | None:
-    try:
-        parts = urlsplit(url)
-        return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
-    except ValueError:
-        return None

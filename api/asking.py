@@ -1,33 +1,87 @@
 """Who asks: what a door finds out about a request, for the routes behind it and for the audit log."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from starlette.requests import HTTPConnection
 
 from calling.errors import NoSuchAgent
-from storage.audit import Actor
+from storage.audit import Actor, ActorKind
+from storage.keys import SCOPES
 
 OPEN = ""
 """Who asks in the open mode."""
 
 
+class Bucket(StrEnum):
+    """What is counted apart: who dials too often may still read."""
+
+    READS = "reads"
+    WRITES = "writes"
+    DIALS = "dials"
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What a route asks for; the test of the authorization matrix reads it from the route. Empty: any key will do."""
+    """What a route asks for; the test of the authorization matrix reads it from the route.
+
+    `scope`: of the key or token; empty: any will do. `is_for_keys`: a token will not do. `takes_query`: a token may
+    stand in the query too. `names_agent`: the route itself refuses agents that are not the asker's, see `Asked`.
+    `bucket`: what the request counts as; None: by its method.
+    """
 
     scope: str
+    is_for_keys: bool = False
+    takes_query: bool = False
+    names_agent: bool = False
+    bucket: Bucket | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Who asks, and what he may.
+
+    `agents`: the only ones he may see and use; None: all. `call_id`: the only call that he may see and touch; None:
+    all. `until`: Unix time from which on he may nothing any more; None: it is not known.
+    """
+
+    actor: Actor
+    scopes: frozenset[str]
+    agents: frozenset[str] | None = None
+    call_id: str | None = None
+    until: float | None = None
+
+    @property
+    def key_id(self) -> str:
+        """The key's id; `OPEN` for who has none."""
+        return self.actor.key_id
+
+    def may_use(self, agent_name: str) -> bool:
+        """Whether the agent is one of those he may see and use."""
+        return self.agents is None or agent_name in self.agents
+
+
+THIS_MACHINE = Asked(Actor(ActorKind.THIS_MACHINE), frozenset(SCOPES))
+OPERATOR = Asked(Actor(ActorKind.PLAYGROUND), frozenset({"playground:use", "metrics:read"}))
+"""Who knows the playground's secret."""
+
+
+def asked_of(connection: HTTPConnection) -> Asked | None:
+    """Return who asks, once a door has let him pass."""
+    asked: Asked | None = getattr(connection.state, "asked", None)
+    return asked
 
 
 def actor_of(connection: HTTPConnection) -> Actor | None:
-    """Return who asks, once a door has let him pass."""
-    actor: Actor | None = getattr(connection.state, "actor", None)
-    return actor
+    """Return who asks, as the audit log names him, once a door has let him pass."""
+    asked = asked_of(connection)
+    return None if asked is None else asked.actor
 
 
 def agents_of(connection: HTTPConnection) -> frozenset[str] | None:
     """Return the only agents that whoever asks may see and use; None: all. Known once a door has let him pass."""
-    agents: frozenset[str] | None = getattr(connection.state, "agents", None)
-    return agents
+    asked = asked_of(connection)
+    return None if asked is None else asked.agents
 
 
 def check_agent(connection: HTTPConnection, agent: str) -> None:

@@ -2,15 +2,17 @@
 
 import hashlib
 import hmac
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from starlette.requests import HTTPConnection
 
+from api.addresses import address_of
 from api.asking import actor_of
 from api.patience import database_in_time
 from api.secret_key import derive
+from config.setting_kinds import Network
 from storage.audit import Actor, ActorKind, AuditFilter, AuditRow, AuditStore
 
 _PURPOSE = "addresses in the audit log"
@@ -19,13 +21,11 @@ _PURPOSE = "addresses in the audit log"
 class Audit:
     """Writes the audit log. A route writes before it answers, and before it hands out a recording."""
 
-    def __init__(
-        self, store: AuditStore, secret: bytes, now: Callable[[], datetime] = lambda: datetime.now(UTC)
-    ) -> None:
-        """Take where entries are kept, and the server's own secret."""
+    def __init__(self, store: AuditStore, secret: bytes, trusted: Sequence[Network] = ()) -> None:
+        """Take where entries are kept, the server's own secret, and the proxies that say where a request is from."""
         self._store = store
         self._key = derive(secret, _PURPOSE)
-        self._now = now
+        self._trusted = trusted
 
     async def note(
         self,
@@ -58,9 +58,9 @@ class Audit:
                 action,
                 subject_kind,
                 subject_id,
-                at=self._now(),
+                at=datetime.now(UTC),
                 request_id=None if request is None else getattr(request.state, "request_id", None),
-                address_index=None if request is None or request.client is None else self.index(request.client.host),
+                address_index=None if request is None else self.index(address_of(request, self._trusted)),
                 detail=detail,
             )
 

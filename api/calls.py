@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 
-from api.api_keys import MayRead, MayWrite
+from api.api_keys import MayDial, MayList, MayRead, MayWrite
 from api.asking import agents_of, check_agent
 from api.call_shapes import CallDetail, CallPage, CallShown, show_call, show_detail
 from api.deps import Services, ServicesDep
@@ -79,7 +79,7 @@ async def place_call(
     request: Request,
     response: Response,
     services: ServicesDep,
-    asked_by: MayWrite,
+    asked_by: MayDial,
     idempotency_key: Annotated[str | None, Header()] = None,
 ) -> CallShown:
     """Place a call, now or at the time in `at`. 201 and the call; 200 for a request that was made before.
@@ -128,7 +128,7 @@ def wanted_calls(
 async def list_calls(
     request: Request,
     services: ServicesDep,
-    _asked_by: MayRead,
+    _asked_by: MayList,
     wanted: Annotated[CallFilter, Depends(wanted_calls)],
     limit: Limit = 50,
     cursor: Cursor = None,

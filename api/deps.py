@@ -10,6 +10,7 @@ from starlette.requests import HTTPConnection
 
 from aftercall.desk import AfterCall
 from api.audit_log import Audit
+from api.gate import Gate
 from api.news import News
 from api.phone_calls import PhoneCalls
 from api.rescue import Rescue
@@ -59,6 +60,7 @@ class Services:
     `audit` writes down who changed what, and who heard which recording.
     `repeats` keeps what requests with an Idempotency-Key were answered.
     `recordings` are those of this data folder, and of the bucket if there is one.
+    `gate` has what doors look at besides keys: tokens, and how often somebody asks or was wrong.
     `rescue` saves callers on a dead line; `phone_calls` are those whose streams came here.
     `agents` are those in use, and `in_force` has those among them that are stored, as the database has them now;
     `agent_desk` changes them.
@@ -86,6 +88,7 @@ class Services:
     dialler: Dialler
     keys: KeyStore
     audit: Audit
+    gate: Gate
     repeats: RepeatStore
     after_call: AfterCall
     transfers: TransferDesk

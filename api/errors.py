@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -12,6 +12,8 @@ from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from starlette.exceptions import HTTPException
 
 from api.problems import Fault, problem_answer
+from api.rate_limits import TooManyFailures, TooManyRequests
+from api.tokens import BadToken, TokenExpired
 from calling.errors import (
     BadRequest,
     BadValue,
@@ -35,7 +37,7 @@ from storage.agent_desk import AgentInUse, AgentsKeepChanging, BadAgent, Nothing
 from storage.envelope import SealBroken
 from storage.errors import DatabaseAway
 from storage.key_ring import SealingKeyMissing
-from storage.keys import BadKey, KeyExpired, KeyRevoked
+from storage.keys import BadKey, BadKeyName, KeyExpired, KeyRevoked, NoSuchKey, SecretReplaced, UnknownScope
 from storage.stored_agents import NameTaken, NoSuchStoredAgent, NoSuchVersion, VersionMoved
 from telephony.webhooks import BadForm
 from transcripts.bucket import BucketAway
@@ -166,6 +168,30 @@ class Unexpected(Exception):
     """The server made a mistake, and does not know whether it did what was asked."""
 
 
+class BoundElsewhere(Exception):
+    """This key or token is bound to another call or another agent. Use one that is not."""
+
+
+class ScopeTooWide(Exception):
+    """The key that asks has not all the scopes that it would give."""
+
+
+class AgentsTooWide(Exception):
+    """The key that asks is bound to other agents. Use one that is bound to none."""
+
+
+class DeadKey(Exception):
+    """The key is revoked or has expired, and no secret makes it good again. Make another one."""
+
+
+class NotForTokens(Exception):
+    """No token has this scope."""
+
+
+class BadMoment(Exception):
+    """The moment cannot be used."""
+
+
 WHOLE, PARTIAL, UNCHANGED = 200, 206, 304
 """What files are answered with."""
 _SEAMS = re.compile(r"(?<=[a-z])(?=[A-Z])")
@@ -208,7 +234,7 @@ ANSWERS: dict[type[Exception], Answer] = {
     ),
     BucketAway: Answer(503, "The storage of recordings does not answer at the moment.", {"Retry-After": "30"}),
     BodyTooLarge: Answer(413),
-    SlowBody: Answer(408, SlowBody.__doc__),
+    SlowBody: Answer(408, SlowBody.__doc__, {"Connection": "close"}),
     NotJson: Answer(415, NotJson.__doc__),
     BadJson: Answer(400, cure="Send one JSON object (RFC 8259) in UTF-8."),
     BadText: Answer(422),
@@ -225,7 +251,21 @@ ANSWERS: dict[type[Exception], Answer] = {
     BadKey: Answer(401, BadKey.__doc__, _BEARER),
     KeyRevoked: Answer(401, KeyRevoked.__doc__, _BEARER),
     KeyExpired: Answer(401, KeyExpired.__doc__, _BEARER),
+    SecretReplaced: Answer(401, SecretReplaced.__doc__, _BEARER),
+    BadToken: Answer(401, BadToken.__doc__, _BEARER),
+    TokenExpired: Answer(401, TokenExpired.__doc__, _BEARER),
     ScopeMissing: Answer(403),
+    BoundElsewhere: Answer(403, BoundElsewhere.__doc__),
+    ScopeTooWide: Answer(403),
+    AgentsTooWide: Answer(403, AgentsTooWide.__doc__),
+    DeadKey: Answer(409, DeadKey.__doc__),
+    NotForTokens: Answer(422),
+    BadMoment: Answer(422),
+    TooManyRequests: Answer(429, TooManyRequests.__doc__),
+    TooManyFailures: Answer(429, TooManyFailures.__doc__),
+    NoSuchKey: Answer(404, NoSuchKey.__doc__),
+    UnknownScope: Answer(422),
+    BadKeyName: Answer(422),
     BadRequest: Answer(422),
     BadValue: Answer(422),
     NoSuchAgent: Answer(404),
@@ -259,11 +299,10 @@ def answer_to(error: Exception, path: str, request_id: str = "") -> Response:
     answer = ANSWERS[type(error)]
     sentence = answer.sentence or str(error)
     if path.startswith("/twilio/"):
-        return PlainTextResponse(sentence, answer.status, answer.headers)
+        return PlainTextResponse(sentence, answer.status, _headers(error, answer))
     if path.startswith("/v1/"):
-        own: Mapping[str, str] = getattr(error, "headers", {})
-        return problem_of(error, replace(answer, headers={**answer.headers, **own}), sentence, request_id)
-    return JSONResponse({"error": sentence}, answer.status, answer.headers)
+        return problem_of(error, answer, sentence, request_id)
+    return JSONResponse({"error": sentence}, answer.status, _headers(error, answer))
 
 
 def problem_of(
@@ -283,9 +322,15 @@ def problem_of(
     cure = answer.cure
     if faults:
         sentence, cure = _first_of(faults)
+    headers = _headers(error, answer)
     return problem_answer(
-        name, answer.status, sentence, request_id=request_id, cure=cure, faults=faults, headers=answer.headers, **more
+        name, answer.status, sentence, request_id=request_id, cure=cure, faults=faults, headers=headers, **more
     )
+
+
+def _headers(error: Exception, answer: Answer) -> Mapping[str, str]:
+    own: Mapping[str, str] = getattr(error, "headers", {})
+    return {**answer.headers, **own}
 
 
 def _first_of(faults: Sequence[Fault]) -> tuple[str, str]:

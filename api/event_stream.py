@@ -7,7 +7,6 @@ does, and says when to come back. Nothing is lost by that: events have ids, and 
 import asyncio
 import time
 from collections.abc import AsyncGenerator
-from datetime import UTC, datetime
 
 from fastapi import Request, Response
 from fastapi.sse import format_sse_event
@@ -15,6 +14,7 @@ from loguru import logger
 from starlette.types import Receive, Scope, Send
 
 from api.api_keys import check_again
+from api.asking import asked_of
 from api.deps import Services
 from api.errors import ServerEnds, TooManyStreams
 from storage.errors import DatabaseAway
@@ -105,8 +105,8 @@ class EventStream(Response):
             yield format_sse_event(comment="the database is away", retry=_AWAY_RETRY_MS)
 
     def _is_over(self) -> bool:
-        expires_at: datetime | None = getattr(self._request.state, "expires_at", None)
-        return expires_at is not None and datetime.now(UTC) >= expires_at
+        asked = asked_of(self._request)
+        return asked is not None and asked.until is not None and self._services.now() >= asked.until
 
 
 async def _until_gone(receive: Receive) -> None:

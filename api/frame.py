@@ -28,9 +28,10 @@ class Frame:
     answered again when it is a repeated one, and gets a problem for an answer whatever goes wrong.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
-        """Wrap `app`."""
+    def __init__(self, app: ASGIApp, patience_secs: float) -> None:
+        """Wrap `app`; a body of `/v1` has `patience_secs` to come in."""
         self._app = app
+        self._patience_secs = patience_secs
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; sockets pass untouched."""
@@ -62,7 +63,7 @@ class Frame:
 
         try:
             check_address(scope)
-            body, value = await read_body(scope, receive)
+            body, value = await read_body(scope, receive, self._patience_secs)
             repeatable = Repeatable.of(scope, value if value is not None else body)
             async with repeatable.answering(send_noted) as answer:
                 await self._app(scope, _body_again(body, receive), answer)

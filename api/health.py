@@ -7,8 +7,8 @@ from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 
 from aftercall.queues import measure_queues
-from api.access import Operator
 from api.deps import ServicesDep
+from api.operators import MetricsReader
 from storage.errors import DatabaseAway
 from telemetry import metrics
 
@@ -42,7 +42,7 @@ async def readyz(services: ServicesDep) -> JSONResponse:
     )
 
 
-@router.get("/metrics", dependencies=[Operator])
+@router.get("/metrics", dependencies=[MetricsReader])
 async def read_metrics(services: ServicesDep) -> Response:
     """Answer the metrics of all processes as Prometheus text."""
     metrics.TASKS.set(len(asyncio.all_tasks()))

@@ -49,6 +49,7 @@ class Repeatable:
         self.route, self.key, self.request_hash = route, key, request_hash
         self._claim: Claim | None = None
         self._store: RepeatStore | None = None
+        self.kept_instead: bytes | None = None
 
     @classmethod
     def of(cls, scope: Scope, asked: Any) -> "Repeatable":
@@ -123,6 +124,8 @@ class Repeatable:
                 await _patiently(self._store.release(claim))
             return
         body = b"".join(message.get("body", b"") for message in begun[1:])
+        if self.kept_instead is not None and status < 400:
+            body = self.kept_instead
         headers = {name: told[name] for name in _KEPT_HEADERS if name in told}
         await self._keep(KeptAnswer(status, headers, body))
 
@@ -145,6 +148,13 @@ async def begin_once(request: Request, services: Services, asked_by: str) -> Non
     repeatable: Repeatable | None = getattr(request.state, "repeatable", None)
     if repeatable is not None:
         await repeatable.begin(services.repeats, asked_by)
+
+
+def keep_instead(request: Request, body: bytes) -> None:
+    """Have a repeated request answered with this body, because the first one's holds what must be kept nowhere."""
+    repeatable: Repeatable | None = getattr(request.state, "repeatable", None)
+    if repeatable is not None:
+        repeatable.kept_instead = body
 
 
 async def answer_again(request: Request, error: Exception) -> Response:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.sse import format_sse_event
 
-from api.api_keys import MayRead
+from api.api_keys import MayFollow, MayFollowAll
 from api.asking import agents_of
 from api.call_events import follow_call
 from api.call_shapes import EventShown
@@ -81,7 +81,7 @@ async def follow_one(
     call_id: CallId,
     request: Request,
     services: ServicesDep,
-    _asked_by: MayRead,
+    _asked_by: MayFollow,
     follow: Follow = True,
     last_event_id: LastSeq = None,
 ) -> EventStream:
@@ -104,7 +104,7 @@ async def follow_one(
 async def follow_all(
     request: Request,
     services: ServicesDep,
-    _asked_by: MayRead,
+    _asked_by: MayFollowAll,
     follow: Follow = True,
     last_event_id: LastPlace = None,
 ) -> EventStream:

@@ -1,6 +1,7 @@
 """Everything the routes use, built from settings and bots, and closed in the reverse order."""
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
@@ -9,6 +10,7 @@ from aftercall.desk import open_after_call
 from api.audit_log import Audit
 from api.deps import Services
 from api.dialling import open_dialler
+from api.gate import open_gate
 from api.idempotency import purging
 from api.lines import OutgoingLines
 from api.news import News
@@ -116,7 +118,8 @@ async def open_services(
             sweeper=archive.sweeper,
             dialler=dialler,
             keys=KeyStore(db),
-            audit=Audit(AuditStore(db), secret),
+            audit=Audit(AuditStore(db), secret, settings.trusted_proxies),
+            gate=await enter(open_gate(settings, secret, time.time)),
             repeats=repeats,
             after_call=after_call,
             transfers=desk,

@@ -3,7 +3,7 @@
 import asyncio
 import html
 import json
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,11 +12,22 @@ from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse, Stre
 from loguru import logger
 from pydantic import BaseModel, Field
 
+from api.asking import asked_of, check_agent
 from api.call_events import follow_rows
 from api.deps import Services, ServicesDep
 from api.errands import write_down
 from api.errors import PlaygroundOff, SecretNeeded, UnknownAgent, UnknownCall
-from api.playground_door import PATH, Visitor, check_secret, check_visitor, refuse_foreign_page, set_cookie
+from api.playground_door import (
+    PATH,
+    Chooser,
+    Listener,
+    Visitor,
+    check_secret,
+    check_visitor,
+    refuse_foreign_page,
+    set_cookie,
+)
+from api.rate_limits import TooManyFailures
 from config.agent import AgentConfig
 from transcripts.call import CallEvent, CallStatus, Direction
 from transcripts.models import CallRow
@@ -45,7 +56,7 @@ class Offer(AgentChoice):
 async def show_page(request: Request, services: ServicesDep) -> Response:
     """Answer the page; the door instead, with 401, for whoever still has to give the secret."""
     try:
-        check_visitor(request, services)
+        await check_visitor(request, services)
     except SecretNeeded:
         return await _door(401)
     except PlaygroundOff as off:
@@ -60,7 +71,9 @@ async def open_door(request: Request, services: ServicesDep, secret: Annotated[s
     """Take the secret from the door's form: a cookie and the page, or the door again."""
     refuse_foreign_page(request.headers, services.settings)
     try:
-        check_secret(secret, services.settings)
+        await check_secret(secret, request, services)
+    except TooManyFailures as error:
+        return await _door(429, f"{TooManyFailures.__doc__}", headers=error.headers)
     except SecretNeeded:
         logger.warning("a wrong secret was given at the door of the playground")
         return await _door(401, "That is not the secret. Try again.")
@@ -87,24 +100,27 @@ async def script(name: Literal["playground", "sound", "transcript"]) -> FileResp
     return FileResponse(_PAGES / f"{name}.js", media_type="text/javascript")
 
 
-@router.get("/agents", dependencies=[Visitor])
-async def list_agents(services: ServicesDep) -> dict[str, Any]:
+@router.get("/agents", dependencies=[Chooser])
+async def list_agents(request: Request, services: ServicesDep) -> dict[str, Any]:
     """List the agents there are, and whether Daily rooms can be made."""
-    agents = (await services.current_agents()).agents
-    return {"agents": [_describe(agent, services) for agent in agents], "has_rooms": services.talks.has_rooms}
+    agents, asked = (await services.current_agents()).agents, asked_of(request)
+    shown = [_describe(agent, services) for agent in agents if asked is None or asked.may_use(agent.name)]
+    return {"agents": shown, "has_rooms": services.talks.has_rooms}
 
 
-@router.post("/offer", dependencies=[Visitor])
-async def take_offer(offer: Offer, services: ServicesDep) -> dict[str, str]:
+@router.post("/offer", dependencies=[Chooser])
+async def take_offer(offer: Offer, request: Request, services: ServicesDep) -> dict[str, str]:
     """Begin a call in the browser: 404 unknown agent, 409 a phone-only bot, 503 full, 400 an offer without audio."""
+    check_agent(request, offer.agent)
     agent = await _find_agent(offer.agent, services)
     call_id, sdp = await services.talks.answer_browser(agent, offer.sdp, offer.type)
     return {"call_id": call_id, "sdp": sdp, "type": "answer"}
 
 
-@router.post("/room", dependencies=[Visitor])
-async def open_room(choice: AgentChoice, services: ServicesDep) -> dict[str, str]:
+@router.post("/room", dependencies=[Chooser])
+async def open_room(choice: AgentChoice, request: Request, services: ServicesDep) -> dict[str, str]:
     """Begin a call in a new Daily room: 404 without a Daily key, 502 when Daily gives no room."""
+    check_agent(request, choice.agent)
     agent = await _find_agent(choice.agent, services)
     call_id, url = await services.talks.open_room(agent)
     return {"call_id": call_id, "url": url}
@@ -120,7 +136,7 @@ async def hang_up(call_id: str, services: ServicesDep) -> None:
         await services.colleagues.run_errand("hang_up", call_id=call_id, timeout_secs=_ELSEWHERE_SECS)
 
 
-@router.get("/events/{call_id}", dependencies=[Visitor])
+@router.get("/events/{call_id}", dependencies=[Listener])
 async def stream_events(
     call_id: str, services: ServicesDep, last_event_id: Annotated[int, Header(ge=-1)] = -1
 ) -> StreamingResponse:
@@ -230,7 +246,9 @@ async def _as_text(events: AsyncGenerator[tuple[int, CallEvent]], last_id: int) 
         await events.aclose()
 
 
-async def _door(status: int, sentence: str = "", *, is_locked: bool = False) -> HTMLResponse:
+async def _door(
+    status: int, sentence: str = "", *, is_locked: bool = False, headers: Mapping[str, str] | None = None
+) -> HTMLResponse:
     text = await asyncio.to_thread((_PAGES / "door.html").read_text, encoding="utf-8")
     page = text.replace("{sentence}", html.escape(sentence)).replace("{locked}", "hidden" if is_locked else "")
-    return HTMLResponse(page, status)
+    return HTMLResponse(page, status, headers)

@@ -2,16 +2,21 @@
 
 import hashlib
 import hmac
+from typing import Annotated
 from urllib.parse import urlsplit
 
-from fastapi import Depends, Response
+from fastapi import Depends, Query, Response
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.access import check_operator, may_ask_openly
+from api.access import may_ask_openly
+from api.api_keys import count
+from api.asking import OPERATOR, THIS_MACHINE, Rule
 from api.deps import Services, ServicesDep
 from api.errors import ForeignPage, PlaygroundOff, SecretNeeded
+from api.operators import check_attempts, check_operator, note_wrong_secret
+from api.tokens import LONGEST_TEXT
 from config.settings import Settings
 
 PATH = "/playground"
@@ -33,22 +38,55 @@ _HEADERS = {
 }
 
 
-def check_visitor(connection: HTTPConnection, services: ServicesDep) -> None:
+async def check_visitor(connection: HTTPConnection, services: ServicesDep) -> None:
     """Let a visitor of the playground pass.
 
     Raises `ForeignPage` when a page of another site makes the request, `PlaygroundOff` when no secret is configured,
-    `SecretNeeded` without the door's cookie, and without the secret as a bearer token or password.
+    `SecretNeeded` without the door's cookie, and without the secret as a bearer token or password; as `let_in` for
+    who shows a key or a token instead.
     """
+    await _check(connection, services, None)
+
+
+async def check_listener(
+    connection: HTTPConnection,
+    services: ServicesDep,
+    token: Annotated[str | None, Query(max_length=LONGEST_TEXT)] = None,
+) -> None:
+    """Let pass as `check_visitor`, and who has a token in the query: for what a browser asks without headers."""
+    await _check(connection, services, token)
+
+
+async def check_chooser(connection: HTTPConnection, services: ServicesDep) -> None:
+    """Let pass as `check_visitor`; the route then refuses agents that are not the visitor's."""
+    await _check(connection, services, None, names_agent=True)
+
+
+async def _check(
+    connection: HTTPConnection, services: Services, token: str | None, *, names_agent: bool = False
+) -> None:
     if connection.scope.get("method") != "GET":
         refuse_foreign_page(connection.headers, services.settings)
     if may_ask_openly(services.settings, connection.headers):
-        return
-    if has_good_cookie(connection, services):
-        return
-    check_operator(connection, services)
+        connection.state.asked = THIS_MACHINE
+    elif has_good_cookie(connection, services):
+        await count(connection, services, OPERATOR)
+        connection.state.asked = OPERATOR
+    else:
+        await check_operator(connection, services, _RULES[token is not None, names_agent], token)
 
 
+_RULES = {
+    (in_query, names_agent): Rule("playground:use", takes_query=in_query, names_agent=names_agent)
+    for in_query in (False, True)
+    for names_agent in (False, True)
+}
+check_visitor.rule = _RULES[False, False]  # pyright: ignore[reportFunctionMemberAccess]
+check_listener.rule = _RULES[True, False]  # pyright: ignore[reportFunctionMemberAccess]
+check_chooser.rule = _RULES[False, True]  # pyright: ignore[reportFunctionMemberAccess]
 Visitor = Depends(check_visitor)
+Listener = Depends(check_listener)
+Chooser = Depends(check_chooser)
 
 
 def refuse_foreign_page(headers: Headers, settings: Settings) -> None:
@@ -62,12 +100,15 @@ def refuse_foreign_page(headers: Headers, settings: Settings) -> None:
         raise ForeignPage
 
 
-def check_secret(secret: str, settings: Settings) -> None:
-    """Compare in constant time. Raises `PlaygroundOff` or `SecretNeeded`."""
-    if settings.playground_secret is None:
+async def check_secret(secret: str, connection: HTTPConnection, services: Services) -> None:
+    """Compare in constant time. Raises `PlaygroundOff`, `SecretNeeded`, `TooManyFailures`."""
+    if services.settings.playground_secret is None:
         raise PlaygroundOff
-    right = settings.playground_secret.get_secret_value().encode()
+    await check_attempts(connection, services)
+    right = services.settings.playground_secret.get_secret_value().encode()
     if not hmac.compare_digest(right, secret.encode("utf-8", "replace")):
+        if secret:
+            await note_wrong_secret(connection, services)
         raise SecretNeeded
 
 

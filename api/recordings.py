@@ -24,7 +24,7 @@ router = APIRouter(prefix="/v1/calls", tags=["recordings"])
 
 _PIECE_BYTES = 256 * 1024
 _WAV = "audio/wav"
-MayHear = Annotated[str, Depends(needs("recordings:read"))]
+MayHear = Annotated[str, Depends(needs("recordings:read", takes_query=True))]
 Channel = Annotated[
     Literal["caller", "agent"] | None,
     Query(description="Only this side, mono; left out: stereo, the caller left and the agent right."),

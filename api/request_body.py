@@ -15,7 +15,6 @@ from api.errors import BadJson, BadText, BodyTooLarge, NotJson, SlowBody
 
 MOST_BYTES = 64 * 1024
 """The longest body that a request of `/v1` may have."""
-_PATIENCE_SECS = 20.0
 _MOST_DEPTH = 40
 _MOST_INT = 2**63 - 1
 _YAML = frozenset({"application/yaml", "text/yaml", "application/x-yaml"})
@@ -26,8 +25,10 @@ class ClientGone(Exception):
     """Whoever asked has left before the request was whole."""
 
 
-async def read_body(scope: Scope, receive: Receive) -> tuple[bytes, Any]:
+async def read_body(scope: Scope, receive: Receive, patience_secs: float) -> tuple[bytes, Any]:
     """Return the body, and what it says when it is JSON; None for an empty one and for YAML.
+
+    It has `patience_secs` to come in.
 
     Raises:
         BodyTooLarge: it has more than `MOST_BYTES`, or says so.
@@ -41,7 +42,7 @@ async def read_body(scope: Scope, receive: Receive) -> tuple[bytes, Any]:
     told = headers.get("content-length", "0")
     if told.isascii() and told.isdigit() and (len(told) > 18 or int(told) > MOST_BYTES):
         raise BodyTooLarge(_too_large())
-    body = await _receive_all(receive)
+    body = await _receive_all(receive, patience_secs)
     if not body:
         return body, None
     kind = MailMessage()
@@ -76,11 +77,11 @@ def _check_text(text: str, where: str) -> None:
         raise BadText(f"{where}: holds {kind}, which no text may.")
 
 
-async def _receive_all(receive: Receive) -> bytes:
+async def _receive_all(receive: Receive, patience_secs: float) -> bytes:
     pieces: list[bytes] = []
     size = 0
     try:
-        async with asyncio.timeout(_PATIENCE_SECS):
+        async with asyncio.timeout(patience_secs):
             while True:
                 message = await receive()
                 if message["type"] == "http.disconnect":

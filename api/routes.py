@@ -12,6 +12,7 @@ from api import (
     errors,
     health,
     idempotency,
+    keys,
     live,
     openapi,
     playground,
@@ -24,18 +25,27 @@ from api.frame import Frame
 from api.http_watch import HttpWatch
 from api.playground_door import PageHeaders
 from api.query import check_query
+from api.safe_headers import OtherOrigins, SafeHeaders
+from api.slow_bodies import SlowBodies
+from config.settings import Settings
 
-V1 = (agents, agent_changes, audit, calls, live, openapi, recordings)
+V1 = (agents, agent_changes, audit, calls, keys, live, openapi, recordings)
 """The rooms of the REST API; each has a `router` whose prefix begins with /v1."""
 _OTHERS = (health, twilio, transfer_webhooks, stream, playground, answered_by)
 
 
 class App(FastAPI):
-    """FastAPI with our frame around everything it does, its own answers to faults and to large bodies included."""
+    """FastAPI with our frame around everything it does, its own answers to faults and to large bodies included.
+
+    `state.settings` are the server's, from the beginning.
+    """
 
     def build_middleware_stack(self) -> ASGIApp:
         """Return the whole app as ASGI."""
-        return HttpWatch(Frame(super().build_middleware_stack()))
+        settings: Settings = self.state.settings
+        patience_secs = settings.slow_request_secs
+        framed = Frame(SlowBodies(super().build_middleware_stack(), patience_secs), patience_secs)
+        return SafeHeaders(OtherOrigins(HttpWatch(framed), settings.cors_origins), settings)
 
 
 def install(app: FastAPI) -> None:

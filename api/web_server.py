@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+import ssl
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from typing import Any
 
@@ -12,6 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.utils import ClientDisconnected
 
 from api.media_socket import MediaSocket
+from api.slow_heads import patient_for
 from pipelines.live import LiveCalls
 from switchboard.port import PortTaken
 from telephony.media_stream import MAX_MESSAGE_BYTES
@@ -32,18 +34,28 @@ class WebServer(uvicorn.Server):
     """uvicorn without signal handlers, which first lets the calls end and then closes its sockets."""
 
     def __init__(
-        self, app: ASGIApp, live: LiveCalls, drain_secs: float, leave: Callable[[], Awaitable[None]] | None = None
+        self,
+        app: ASGIApp,
+        live: LiveCalls,
+        drain_secs: float,
+        leave: Callable[[], Awaitable[None]] | None = None,
+        certificate: ssl.SSLContext | None = None,
+        slow_request_secs: float = 20.0,
     ) -> None:
         """Take the app, whose lifespan somebody else runs, and the calls that may go on for a while at the end.
 
         `leave` is awaited when they are over: whoever brings connections by `take` brings none from then on.
+        With a `certificate` the server speaks TLS. A request whose head is not there after `slow_request_secs` is cut
+        off.
         """
         self._sockets = _Sockets(app)
         super().__init__(
             uvicorn.Config(
                 self._sockets,
                 lifespan="off",
+                http=patient_for(slow_request_secs),
                 ws=MediaSocket,
+                ssl_context_factory=None if certificate is None else lambda _config, _default: certificate,
                 ws_max_size=MAX_MESSAGE_BYTES,
                 # mu-law does not compress, and a deflate window per call is memory for nothing.
                 ws_per_message_deflate=False,

@@ -137,6 +137,36 @@ def _host_and_port(text: str) -> str:
     return text.lower()
 
 
+def _listed(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    return tuple(part.strip() for part in value.split(",") if part.strip())
+
+
+def _network(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    try:
+        return ipaddress.ip_network(value.strip("[]"))
+    except ValueError:
+        raise problem(
+            f"must be an IP address or a network (got {shown(value)})", "write it like 10.0.0.7 or 10.0.0.0/8"
+        ) from None
+
+
+def _page_origin(text: str) -> str:
+    try:
+        parts = urlsplit(text)
+        is_sound = bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        is_sound, parts = False, urlsplit("")
+    if "*" in text:
+        raise problem("must name each origin: whoever has a key must not meet any page", "leave out the *")
+    if parts.scheme not in ("http", "https") or not is_sound or text != f"{parts.scheme}://{parts.netloc}":
+        raise problem(f"must be an origin (got {shown(text)})", "write it like https://desk.example.com")
+    return text.lower()
+
+
 def number_in_text(value: object) -> object:
     """Return the int that a text of digits means, anything else as it is: Literal[8000] does not read "8000"."""
     return int(value) if isinstance(value, str) and value.isascii() and value.isdigit() else value
@@ -161,5 +191,11 @@ HostsAndPorts = Annotated[
     tuple[Annotated[str, AfterValidator(_host_and_port)], ...], NoDecode, BeforeValidator(_hosts_and_ports)
 ]
 """`host:port`, comma between, in small letters; IPv6 addresses in brackets."""
+Network = Annotated[ipaddress.IPv4Network | ipaddress.IPv6Network, BeforeValidator(_network)]
+"""Addresses: one of them, or as many as a network has."""
+Networks = Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_listed)]
+"""Addresses and networks, comma between."""
+PageOrigins = Annotated[tuple[Annotated[str, AfterValidator(_page_origin)], ...], NoDecode, BeforeValidator(_listed)]
+"""Origins of pages, comma between; none of them stands for several."""
 AccountSid = Annotated[str, _sid("AC")]
 ApiKeySid = Annotated[str, _sid("SK")]

@@ -22,6 +22,8 @@ from config.setting_kinds import (
     HostsAndPorts,
     HttpsUrl,
     LogLevel,
+    Networks,
+    PageOrigins,
     Port,
     RedisUrl,
     SealingKeyTexts,
@@ -90,6 +92,36 @@ class Settings(BaseSettings):
     playground_secret: Secret | None = Field(
         default=None, description="Opens /playground and /metrics when the server can be reached from outside."
     )
+
+    max_reads_per_minute: int = Field(
+        default=600,
+        ge=1,
+        description="Requests that change nothing, of one API key in a minute; of an address 4 times.",
+    )
+    max_writes_per_minute: int = Field(
+        default=120, ge=1, description="Requests that change something, of one API key in a minute; likewise."
+    )
+    max_dials_per_minute: int = Field(
+        default=60, ge=1, description="Requests for a call, of one API key in a minute; likewise."
+    )
+    max_failed_logins: int = Field(
+        default=10, ge=1, description="Wrong keys, tokens or secrets of one address that cost it no time, in an hour."
+    )
+    slow_request_secs: float = Field(
+        default=20.0, gt=0, description="A request whose head or body has not come by then is cut off; seconds each."
+    )
+    trusted_proxies: Networks = Field(
+        default_factory=tuple,
+        description="Proxies whose X-Forwarded-For is believed: addresses or networks, comma between.",
+    )
+    cors_origins: PageOrigins = Field(
+        default_factory=tuple,
+        description="Pages that may ask /v1 from a browser: exact origins, comma between; unset: none.",
+    )
+    tls_cert_file: ExistingFile | None = Field(
+        default=None, description="PEM file of our certificate and its chain; the server then speaks TLS 1.2 and newer."
+    )
+    tls_key_file: ExistingFile | None = Field(default=None, description="PEM file of that certificate's key.")
 
     google_api_key: Secret | None = Field(
         default=None, validation_alias="GOOGLE_API_KEY", description="Gemini API key; unset: a stand-in speaks."
@@ -244,6 +276,7 @@ class Settings(BaseSettings):
         values = {name: getattr(self, name) for name in type(self).model_fields}
         plain = {k: v.get_secret_value() if isinstance(v, SecretStr) else v for k, v in values.items()}
         plain["tool_secrets"] = {name: secret.get_secret_value() for name, secret in self.tool_secrets.items()}
+        plain["trusted_proxies"] = [str(network) for network in self.trusted_proxies]
         return {name: str(value) if isinstance(value, Path) else value for name, value in plain.items()}
 
     @classmethod
@@ -285,7 +318,8 @@ class Settings(BaseSettings):
         if self.public_base_url is not None:
             return self.public_base_url
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host.strip("[]"), self.host.strip("[]"))
-        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+        scheme = "http" if self.tls_cert_file is None else "https"
+        return f"{scheme}://[{host}]:{self.port}" if ":" in host else f"{scheme}://{host}:{self.port}"
 
     @property
     def stream_base_url(self) -> str:
@@ -330,6 +364,17 @@ class Settings(BaseSettings):
                 "set TRUNKLINE_RECORDINGS_HTTP=true if it is one all the same",
             )
             faults.append(InitErrorDetails(type=error, loc=("recordings_endpoint",), input=None))
+        if (self.tls_cert_file is None) != (self.tls_key_file is None):
+            missing = "tls_cert_file" if self.tls_cert_file is None else "tls_key_file"
+            error = problem("must be set too: a certificate and its key go together", "set both, or neither of them")
+            faults.append(InitErrorDetails(type=error, loc=(missing,), input=None))
+        elif self.tls_cert_file is not None and self.processes != 1:
+            error = problem(
+                "must be 1 with TRUNKLINE_TLS_CERT_FILE, because several processes share out connections by what "
+                "they ask, which TLS hides",
+                "set it to 1, or let a proxy speak TLS",
+            )
+            faults.append(InitErrorDetails(type=error, loc=("processes",), input=None))
         if faults:
             raise ValidationError.from_exception_data("Settings", faults)
         return self

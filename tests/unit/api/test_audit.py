@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 from starlette.requests import HTTPConnection
 
+from api.asking import Asked
 from storage.audit import Actor, ActorKind
 from tests.unit.api.test_calls import key, problem
 from tests.unit.api.wire import Line
@@ -11,7 +12,7 @@ from tests.unit.api.wire import Line
 
 def request_from(address: str) -> HTTPConnection:
     connection = HTTPConnection({"type": "http", "client": (address, 1), "headers": [], "state": {}})
-    connection.state.actor = Actor(ActorKind.TOKEN, "k1", "t1")
+    connection.state.asked = Asked(Actor(ActorKind.TOKEN, "k1", "t1"), frozenset())
     return connection
 
 
