@@ -11,6 +11,7 @@ from config.settings import Settings
 from storage.engine import Database
 from storage.errors import DatabaseAway
 from storage.key_ring import KeyRing
+from storage.sealing_rows import keep_sealing
 from storage.workflow_tables import WorkflowTables
 from storage.workflows import Workflows
 from transcripts.backlog import Backlog
@@ -48,7 +49,7 @@ class Archive:
     async def at_work(self, on_closed: OnClosed) -> AsyncGenerator[None]:
         """Carry out durable work and sweep for the length of the block; `on_closed` is told of closed calls."""
         async with self.workflows.carrying_out(), self.sweeper.sweeping(on_closed):
-            async with RecordingKeeper(self.recordings, self.store.find_statuses).keeping():
+            async with RecordingKeeper(self.recordings, self.store.find_statuses).keeping(), _sealing(self.database):
                 yield
 
 
@@ -82,6 +83,17 @@ async def open_archive(settings: Settings) -> AsyncGenerator[Archive]:
         closing.callback(recordings.close)
         sweeper = Sweeper(instance.name, owners, locks, backlog, workflows, ringing_secs=ringing_secs)
         yield Archive(instance, db, store, log, sweeper, workflows, keys, recordings)
+
+
+@asynccontextmanager
+async def _sealing(db: Database) -> AsyncGenerator[None]:
+    """Seal in the background what a version without seals has left."""
+    sealing = asyncio.create_task(keep_sealing(db), name="sealing of old rows")
+    try:
+        yield
+    finally:
+        sealing.cancel()
+        await asyncio.gather(sealing, return_exceptions=True)
 
 
 @asynccontextmanager

@@ -1,7 +1,7 @@
 """What a process could not write before its end: kept in the data folder, and written by the next one that can.
 
-`<data folder>/log-backlog/<process>.jsonl` has one entry a line, in the order in which things were told. A file gets
-its name once it is complete, and is removed once all of it is in the database.
+`<data folder>/log-backlog/<process>.jsonl` has one entry a line, in the order in which things were told, each line
+sealed for its file. A file gets its name once it is complete, and is removed once all of it is in the database.
 """
 
 import asyncio
@@ -16,7 +16,9 @@ from typing import Any
 from loguru import logger
 from pydantic import TypeAdapter, ValidationError
 
-from storage.engine import dump_json
+from storage.envelope import SealBroken, key_id_of_text, open_text, seal_text
+from storage.json_text import dump_json
+from storage.key_ring import SealingKeyMissing
 from telemetry import metrics
 from transcripts.entries import (
     ConsentEntry,
@@ -82,6 +84,7 @@ class Backlog:
         self._folder = folder
         self._name = name
         self._store = store
+        self._ring = store.ring
 
     async def keep(self, entries: Sequence[WaitingEntry]) -> int:
         """Keep entries for the next process; to be called once, at the end. Returns how many. Raises OSError."""
@@ -110,7 +113,11 @@ class Backlog:
             os.close(lock)
 
     async def _take_in_file(self, file: Path) -> int:
-        waiting, bad_lines = _decode(await asyncio.to_thread(file.read_text, encoding="utf-8"))
+        try:
+            waiting, bad_lines = await asyncio.to_thread(self._read, file)
+        except SealingKeyMissing as error:
+            logger.bind(file=file.name, problem=str(error)).error("log entries that wait in a file cannot be opened")
+            return 0
         if any(not each.is_placed for each in waiting):
             waiting = await self._place(waiting)
             # Written down at once: should this process end in the middle, the next one must find the same places.
@@ -141,14 +148,25 @@ class Backlog:
             placed.append(WaitingEntry(entry, is_placed=True))
         return placed
 
+    def _read(self, file: Path) -> tuple[list[WaitingEntry], int]:
+        """Return the entries of a file, and how many lines are none. Raises `SealingKeyMissing`, OSError."""
+        lines: list[str] = []
+        for line in file.read_text(encoding="utf-8").splitlines():
+            try:
+                # A version without seals wrote its lines as they are.
+                lines.append(open_text(line, place_of(file), self._ring) if key_id_of_text(line) else line)
+            except SealBroken:
+                lines.append("")
+        return _decode(lines)
+
     def _list(self) -> list[Path]:
         return sorted(self._folder.glob("*.jsonl"))
 
     def _write(self, file: Path, lines: list[str]) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
         part = file.with_suffix(".part")
-        with part.open("w", encoding="utf-8") as out:
-            out.writelines(f"{line}\n" for line in lines)
+        with part.open("w", encoding="ascii") as out:
+            out.writelines(f"{seal_text(line, place_of(file), self._ring)}\n" for line in lines)
             out.flush()
             os.fsync(out.fileno())
         part.rename(file)
@@ -179,11 +197,16 @@ def _encode(waiting: WaitingEntry) -> str | None:
         return None
 
 
-def _decode(text: str) -> tuple[list[WaitingEntry], int]:
+def place_of(file: Path) -> str:
+    """Name the place that the lines of a file are sealed for; what makes it another kind of file changes nothing."""
+    return f"log-backlog:{file.stem}"
+
+
+def _decode(lines: Sequence[str]) -> tuple[list[WaitingEntry], int]:
     """Return the entries of a file, and how many lines are none."""
     waiting: list[WaitingEntry] = []
     bad_lines = 0
-    for line in text.splitlines():
+    for line in lines:
         try:
             read = json.loads(line)
             entry = _KINDS[read["kind"]].validate_python(read["entry"])

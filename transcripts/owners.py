@@ -3,16 +3,20 @@
 Every change says what it changes from, so any number of processes may close the same call: one of them does.
 """
 
-from collections.abc import Collection
+import asyncio
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from loguru import logger
 from sqlalchemy import ColumnElement, exists
 from sqlmodel import and_, col, func, or_, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from storage.engine import Database
+from storage.envelope import SealingError
+from storage.known_keys import note_current, read_known
 from storage.rows import insert_or_ignore
 from transcripts.call import CallStatus, Direction, EndReason
 from transcripts.instance import Instance
@@ -38,6 +42,11 @@ class Owners:
 
     def __init__(self, db: Database) -> None:
         self._db = db
+        self._noted_key: str | None = None
+
+    @property
+    def _sealing_key(self) -> str | None:
+        return self._db.ring.current.key_id if self._db.ring.key_ids else None
 
     async def announce(self, instance: Instance) -> None:
         """Write a process down, before it takes its first call."""
@@ -47,13 +56,38 @@ class Owners:
             "started_at": instance.started_at,
             "heartbeat_at": instance.started_at,
             "ended_at": None,
+            "sealing_key": self._sealing_key,
         }
         async with self._db.writer() as session:
             await insert_or_ignore(session, ProcessRow, [fields])
 
     async def beat(self, name: str) -> None:
-        """Give a sign of life."""
-        await self._change(name, heartbeat_at=datetime.now(UTC))
+        """Give a sign of life, and take up a new sealing key, of which somebody may wait to hear that it is in use."""
+        ring = self._db.ring
+        try:
+            await asyncio.to_thread(ring.read_again)
+        except SealingError as error:
+            # The keys that it has stay good; the next start would be refused.
+            logger.bind(problem=str(error)).error("the file of sealing keys cannot be used any more")
+        if ring.is_usable and ring.current.key_id != self._noted_key:
+            await note_current(self._db, ring, await read_known(self._db))
+            self._noted_key = ring.current.key_id
+        await self._change(name, heartbeat_at=datetime.now(UTC), sealing_key=self._sealing_key)
+
+    async def list_other_keys(self, key_id: str, seen: Mapping[str, datetime]) -> set[str]:
+        """Name the processes that live and seal with another key than this one.
+
+        One lives when it has given a sign of life since it was `seen` (name -> sign of life, as `read_beats` told).
+        """
+        async with self._db.reader() as session:
+            rows = await session.exec(select(ProcessRow).where(col(ProcessRow.ended_at).is_(None)))
+            return {row.name for row in rows if row.sealing_key != key_id and row.heartbeat_at != seen.get(row.name)}
+
+    async def read_beats(self) -> dict[str, datetime]:
+        """Return the latest sign of life of every process that has not ended in order, by name."""
+        async with self._db.reader() as session:
+            rows = await session.exec(select(ProcessRow).where(col(ProcessRow.ended_at).is_(None)))
+            return {row.name: row.heartbeat_at for row in rows}
 
     async def farewell(self, name: str) -> None:
         """Write down that the process ended in order: it holds no call any more."""

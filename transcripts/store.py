@@ -9,6 +9,7 @@ from sqlmodel import col, func, or_, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from storage.engine import Database
+from storage.key_ring import KeyRing
 from storage.rows import insert_new, insert_or_ignore, sealed_values
 from transcripts.call import NEXT, Call, CallEvent, CallStatus, EndReason, RecordingStatus, Turn
 from transcripts.consents import add_consent, forget_words
@@ -60,6 +61,11 @@ class CallStore:
     def __init__(self, db: Database, word_key: WordKey | None = None) -> None:
         """Take the database, and what gives the key of the words that calls are found by; None: they are not."""
         self._db, self._word_key = db, word_key
+
+    @property
+    def ring(self) -> KeyRing:
+        """The keys that its rows are sealed with."""
+        return self._db.ring
 
     async def open_call(self, call: Call, *, status: CallStatus = CallStatus.RINGING) -> CallRow:
         """Write the call down and return its row.
