@@ -7,6 +7,7 @@ A step may be carried out twice (its process died before that it was done could 
 
 import asyncio
 import concurrent.futures
+import contextvars
 import logging
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
@@ -51,6 +52,10 @@ _one_at_a_time = threading.Lock()
 
 class WorkflowsElsewhere(RuntimeError):
     """Durable work is carried out by another server in this same Python process: there can be one only."""
+
+
+class StepFailed(RuntimeError):
+    """A step has raised what it should not have; the text is that exception's name."""
 
 
 class _Stopped(BaseException):
@@ -102,7 +107,9 @@ class Workflows:
         if work not in self._works:
             raise ValueError(f"there is no durable work {work}")
         running = await self._launch()
-        await _in_thread(self._enqueue, running, work, key, delay_secs)
+        # A step may ask for more work. Its own place in DBOS's books goes with its context, and work that is asked for
+        # there would be a part of it: this is work of its own.
+        await _in_thread(contextvars.Context().run, self._enqueue, running, work, key, delay_secs)
 
     async def cancel(self, work: str, key: str) -> None:
         """Do not begin a work; one that is being done goes on to the end of its step. Raises `DatabaseAway`."""
@@ -208,6 +215,10 @@ class Workflows:
                 return await step(key)
             except DatabaseAway as error:
                 logger.bind(key=key, problem=str(error), retry_secs=wait_secs).warning("a step of durable work waits")
+            except Exception as error:
+                # What it says may be what somebody said, and would be written down with the work.
+                logger.bind(key=key, problem=type(error).__name__).error("a step of durable work failed for good")
+                raise StepFailed(type(error).__name__) from None
             await asyncio.sleep(wait_secs)
             wait_secs = min(wait_secs * 2, _LONGEST_RETRY_SECS)
 
