@@ -17,6 +17,7 @@ from aftercall.text_model import TextAnswer
 from aftercall.transcript_prompt import Question, question_about
 from config.agent import AgentConfig
 from telemetry import metrics
+from telemetry.request_note import note_call
 from transcripts.call import CallStatus
 from transcripts.models import CallRow
 
@@ -101,6 +102,7 @@ class Analysing:
         row, matter = await self._store.get(ticket.call_id), await self._store.read(ticket.call_id)
         if row is None or matter is None or Ticket.of_row(row) != ticket or row.status != AnalysisStatus.PENDING:
             return "old news"
+        note_call(ticket.call_id)
         agent = await self._agent_of(matter.call)
         problem = self._why_not(agent, matter)
         if agent is None or problem is not None:

@@ -14,6 +14,7 @@ from aftercall.receivers import SERVER
 from config.signing_secret import key_of_secret
 from net.webhook_post import Answered, Message, NotPosted
 from telemetry import metrics
+from telemetry.request_note import note_call
 
 WORK = "deliver a webhook"
 """What the work is called where it is kept; that of earlier versions waits under this name."""
@@ -69,6 +70,7 @@ class Delivering:
         row = await self._store.get(delivery_id)
         if row is None or row.status != DeliveryStatus.PENDING or row.attempt != int(number):
             return "old news"
+        note_call(row.call_id)
         try:
             secret = await self._secret_of(row)
             answer = await self._post.send(Message(row.url, secret, row.message_id, row.payload), self._now())

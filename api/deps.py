@@ -31,6 +31,7 @@ from storage.engine import Database
 from storage.idempotency import RepeatStore
 from storage.keys import KeyStore
 from switchboard.colleagues import Alone, Colleagues
+from telemetry.traces import Tracer
 from telephony.media_stream import Start
 from transcripts.call import Call, EndReason
 from transcripts.log import LogWriter
@@ -66,6 +67,7 @@ class Services:
     `agent_desk` changes them.
     `asker` asks the operator's own webhooks.
     `end_grace_secs`: how long Twilio's questions about a call wait for its stream to have ended here.
+    `tracer` takes spans, where there is a collector for them.
     `now` is Unix time in seconds.
     """
 
@@ -93,6 +95,7 @@ class Services:
     after_call: AfterCall
     transfers: TransferDesk
     recordings: RecordingStore
+    tracer: Tracer | None = None
     sentences: Sentences | None = None
     colleagues: Colleagues = field(default_factory=Alone)
     phone_calls: PhoneCalls = field(default_factory=PhoneCalls)

@@ -6,9 +6,14 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from telemetry import metrics
+from telemetry.request_note import RequestNote, begin_note, end_note
+from telemetry.traceparent import read_traceparent
+from telemetry.traces import Tracer, now_ns
+from telemetry.work_trace import request_span
 
 _UNMATCHED = "unmatched"
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_UNTRACED = frozenset({_UNMATCHED, "/livez", "/readyz", "/metrics"})
 _STREAM = "text/event-stream"
 
 
@@ -24,7 +29,8 @@ class HttpWatch:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        began, status, is_stream = time.monotonic(), 500, False
+        began, began_ns, status, is_stream = time.monotonic(), now_ns(), 500, False
+        note, token = begin_note()
 
         async def send_noted(message: Message) -> None:
             nonlocal status, is_stream
@@ -36,13 +42,32 @@ class HttpWatch:
         try:
             await self._app(scope, receive, send_noted)
         finally:
+            end_note(token)
             route = route_of(scope)
             method = scope["method"] if scope["method"] in _METHODS else "other"
             metrics.HTTP_REQUESTS_TOTAL.labels(method=method, route=route, status=str(status)).inc()
             if not is_stream:
                 metrics.HTTP_REQUEST_SECONDS.labels(route=route).observe(time.monotonic() - began)
+            tracer = tracer_of(scope)
+            if tracer is not None and route not in _UNTRACED:
+                # Whoever only looks at a call would else be in its trace for ever.
+                looked_at = note if method == "POST" else RequestNote()
+                tracer.take(request_span(method, route, status, looked_at, began_ns, trusted_parent(scope)))
 
 
 def route_of(scope: Scope) -> str:
     """Return the template of the route that answered, `unmatched` when none did."""
     return getattr(scope.get("route"), "path", None) or _UNMATCHED
+
+
+def tracer_of(scope: Scope) -> Tracer | None:
+    """Return who takes spans, once the server has started and when there are any."""
+    services = getattr(scope["app"].state, "services", None) if "app" in scope else None
+    return None if services is None else services.tracer
+
+
+def trusted_parent(scope: Scope) -> tuple[int, int] | None:
+    """Return the trace and span of whoever asks, if a door has let him pass: a stranger's are not believed."""
+    if scope.get("state", {}).get("actor") is None:
+        return None
+    return read_traceparent(Headers(scope=scope).get("traceparent"))

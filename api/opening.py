@@ -17,6 +17,7 @@ from api.news import News
 from api.rescue import open_rescue
 from api.secret_key import load_or_create
 from api.talks import open_talks
+from api.tracing import open_traces
 from api.transfer_desk import open_transfer_desk
 from calling.callbacks import CallsBack
 from config.agent import AgentConfig
@@ -63,6 +64,7 @@ async def open_services(
         enter = closing.enter_async_context
         archive = await enter(open_archive(settings))
         db, store, log, name = archive.database, archive.store, archive.log_writer, archive.instance.name
+        tracer = await enter(open_traces(settings, log, archive.workflows, name))
         in_force = await enter(open_agents(db, settings.agents_dir, checks))
         agents = in_force.watch
 
@@ -125,5 +127,6 @@ async def open_services(
             transfers=desk,
             recordings=archive.recordings,
             sentences=sentences,
+            tracer=tracer,
             colleagues=colleagues,
         )

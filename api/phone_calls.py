@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from config.agent import AgentConfig
+from telemetry.request_note import note_call
 from telephony.next_step import BadStep, NextStep
 from transcripts.call import Call, EndReason
 from transcripts.log import CallLog
@@ -94,4 +95,7 @@ class PhoneCalls:
 
     def find(self, call_sid: str) -> PhoneCall | None:
         """The call with this id of Twilio's, if it runs here or ended here lately."""
-        return self._running.get(call_sid) or self._ended.get(call_sid)
+        found = self._running.get(call_sid) or self._ended.get(call_sid)
+        if found is not None:
+            note_call(found.call.call_id)
+        return found

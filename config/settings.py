@@ -89,6 +89,27 @@ class Settings(BaseSettings):
     log_format: Literal["text", "json"] = Field(
         default="text", description="json: one object a line, for programs that collect logs."
     )
+    otel_endpoint: WebUrl | None = Field(
+        default=None,
+        validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT",
+        description="Collector of traces, OTLP over HTTP, for example http://127.0.0.1:4318; unset: no traces.",
+    )
+    otel_headers: Secret | None = Field(
+        default=None,
+        validation_alias="OTEL_EXPORTER_OTLP_HEADERS",
+        description="Sent with every span: name=value, comma between, values as in a URL.",
+    )
+    otel_certificate: ExistingFile | None = Field(
+        default=None,
+        validation_alias="OTEL_EXPORTER_OTLP_CERTIFICATE",
+        description="PEM file of the authority behind the collector; unset: the usual ones.",
+    )
+    otel_service_name: str = Field(
+        default="trunkline",
+        validation_alias="OTEL_SERVICE_NAME",
+        min_length=1,
+        description="What this server is called in traces.",
+    )
     playground_secret: Secret | None = Field(
         default=None, description="Opens /playground and /metrics when the server can be reached from outside."
     )

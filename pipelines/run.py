@@ -68,7 +68,7 @@ class _CallRun:
         self._log, self._services = log, services
         self._scribe = Scribe(voice.line, log, agent.name)
         voice.line.listeners.append(self._scribe)
-        log.belong_to(agent.name, is_searched=agent.search)
+        log.belong_to(agent.name, is_searched=agent.search, started_at=call.started_at)
         self._recording = CallRecording(agent.recording, services.recordings, call.call_id, self._scribe)
         self._course = course = Course(
             call, agent, bot, voice, services, live, self._scribe, self._recording, self._model_failed

@@ -21,6 +21,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from storage.errors import DatabaseAway, is_away
 from storage.workflow_tables import SCHEMA, WorkflowTables
+from telemetry.request_note import RequestNote, begin_note, end_note
+from telemetry.traces import now_ns
 
 if TYPE_CHECKING:
     from dbos import DBOS
@@ -67,6 +69,10 @@ class _Running:
     dbos: "type[DBOS]"
 
 
+StepWatch = Callable[[str, RequestNote, int, str, bool], None]
+"""Takes the kind of work, what was found out about it, when the step began (ns), what came of it, whether it failed."""
+
+
 class Workflows:
     """The durable work of one process.
 
@@ -88,6 +94,8 @@ class Workflows:
         self._is_closing = False
         self._loop = asyncio.get_running_loop()
         self._purge_at_secs = 0.0
+        self.watch: StepWatch | None = None
+        """Who is told of every step that has ended."""
 
     def add(self, work: str, steps: Sequence[Step], *, is_aside: bool = False) -> None:
         """Say what a kind of work consists of. Its name and the number of its steps may never change in meaning.
@@ -201,6 +209,18 @@ class Workflows:
             await asyncio.gather(*late, return_exceptions=True)
         await asyncio.to_thread(self._stop, running)
 
+    async def _watched(self, work: str, step: Step, key: str) -> str:
+        if self.watch is None:
+            return await self._run_step(step, key)
+        began_ns, (note, token), outcome, is_error = now_ns(), begin_note(), "", True
+        try:
+            outcome = await self._run_step(step, key)
+            is_error = False
+            return outcome
+        finally:
+            end_note(token)
+            self.watch(work, note, began_ns, outcome, is_error)
+
     async def _run_step(self, step: Step, key: str) -> str:
         """One step, again and again while the database is away."""
         if self._is_closing:
@@ -290,7 +310,7 @@ class Workflows:
         for number, step in enumerate(self._works[work]):
 
             def do(step: Step = step) -> str:
-                doing = asyncio.run_coroutine_threadsafe(self._run_step(step, key), self._loop)
+                doing = asyncio.run_coroutine_threadsafe(self._watched(work, step, key), self._loop)
                 try:
                     return doing.result()
                 except concurrent.futures.CancelledError as cancelled:

@@ -20,18 +20,25 @@ from loguru import logger
 
 from telemetry.json_log import json_line
 from telemetry.log_redaction import safe_fields, safe_message, safe_text
+from telemetry.traces import trace_of
 
 if TYPE_CHECKING:
     from loguru import Message, Record
 
-# Access lines carry callers' addresses; the rest repeats at INFO what our own lines say.
-_QUIET: dict[str, int] = dict.fromkeys(
-    ("alembic", "httpcore", "httpcore2", "httpx", "httpx2", "uvicorn"), logging.WARNING
-)
-# Its lines hold whole messages between a tool and its server; what matters of them our own say.
-_QUIET["mcp"] = logging.CRITICAL
+# All that comes by the standard library's logging is others', and below a warning it holds what they pass on:
+# statements with their values, forms with their numbers, messages with their words. No level shows that.
+_LIBRARIES = logging.WARNING
+_QUIET: dict[str, int] = {
+    # Its lines hold whole messages between a tool and its server; what matters of them our own say.
+    "mcp": logging.CRITICAL,
+    # A collector that is away is named once by us, and once for every span by it.
+    "opentelemetry": logging.CRITICAL,
+}
 _QUIET_MODULES: dict[str | None, str | int | bool] = {"pipecat": "WARNING"}
 """Pipecat's lines below a warning hold instructions, arguments of tools and what was said: no level shows them."""
+
+
+_tells_traces = False
 
 
 def configure(level: str = "INFO", stream: TextIO | None = None, form: Literal["text", "json"] = "text") -> None:
@@ -70,7 +77,7 @@ def configure(level: str = "INFO", stream: TextIO | None = None, form: Literal["
     )
     root = logging.getLogger()
     root.handlers[:] = [_Intercept()]
-    root.setLevel(logger.level(level.upper()).no)
+    root.setLevel(max(_LIBRARIES, logger.level(level.upper()).no))
     for name, quiet_level in _QUIET.items():
         logging.getLogger(name).setLevel(quiet_level)
     logging.captureWarnings(form == "json")
@@ -88,8 +95,16 @@ def in_call(call_id: str) -> AbstractContextManager[None]:
     return logger.contextualize(call_id=call_id)
 
 
+def tell_traces() -> None:
+    """Have lines in JSON name the trace of their call from now on."""
+    global _tells_traces
+    _tells_traces = True
+
+
 def _as_json(record: "Record", traceback: str) -> str:
     fields = safe_fields(record)
+    if _tells_traces and isinstance(call_id := fields.get("call_id"), str):
+        fields["trace_id"] = f"{trace_of(call_id)[0]:032x}"
     name = str(fields.pop("logger", None) or record["name"])
     level, trace = record["level"].name, safe_text(traceback.rstrip())
     return json_line(record["time"], level, name, safe_message(record), fields, trace)
@@ -118,6 +133,8 @@ class _Intercept(logging.Handler):
     """Passes the standard library's records on to loguru."""
 
     def emit(self, record: logging.LogRecord) -> None:
+        if record.levelno < _LIBRARIES:
+            return  # its logger has a level of its own
         try:
             level: str | int = logger.level(record.levelname).name
         except ValueError:

@@ -24,7 +24,7 @@ PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglo
 DECISIONS = sorted((ROOT / "docs" / "decisions").glob("*.md"))
 OPERATE = ROOT / "docs" / "operate.md"
 
-VARIABLE = re.compile(r"\b(?:TRUNKLINE|TWILIO|GOOGLE|DAILY|AWS)_[A-Z][A-Z_]*[A-Z]\b")
+VARIABLE = re.compile(r"\b(?:TRUNKLINE|TWILIO|GOOGLE|DAILY|AWS|OTEL)_[A-Z][A-Z_]*[A-Z]\b")
 FENCE = re.compile(r"^[ ]*```(\w*)\n(.*?)^[ ]*```$", re.MULTILINE | re.DOTALL)
 INLINE_CODE = re.compile(r"`([^`\n]+)`")
 FILE_NAME = re.compile(r"[\w.-]+(?:/[\w.-]+)*/?")

@@ -63,6 +63,8 @@ class CallLog:
         self.pending_count = 0
         """How many of its entries wait for the database."""
         self.agent_name = ""
+        self.started_at: datetime | None = None
+        """When the call was written down; None where nobody has told."""
         self.is_searched = False
         """Whether the call is to be found by the words of its turns from now on."""
         self.step: dict[str, Any] | None = None
@@ -73,9 +75,10 @@ class CallLog:
         self._turn_count = 0
         self._news = asyncio.Event()
 
-    def belong_to(self, agent_name: str, *, is_searched: bool) -> None:
+    def belong_to(self, agent_name: str, *, is_searched: bool, started_at: datetime | None = None) -> None:
         """The call is that agent's from now on; `is_searched`: it is to be found by the words of its turns."""
         self.agent_name, self.is_searched = agent_name, is_searched
+        self.started_at = started_at or self.started_at
 
     def leave_out(self, kinds: Collection[Kind]) -> None:
         """From now on keep these out of every turn and event, also out of what subscribers are told."""

@@ -18,6 +18,7 @@ from storage.engine import Database
 from storage.key_ring import KeyRing, keyed_hash, number_index
 from storage.known_keys import REQUESTS
 from storage.rows import insert_or_ignore, sealed_values
+from telemetry.request_note import note_call
 from transcripts.call import AttemptOutcome, Call, CallStatus, EndReason, RecordingStatus
 from transcripts.models import AttemptRow, CallRow, OutgoingRow
 
@@ -136,7 +137,10 @@ class OutgoingStore:
     async def find(self, call_id: str) -> Outgoing | None:
         """Find a placed call by our id."""
         async with self._db.reader() as session:
-            return await _find(session, call_id)
+            found = await _find(session, call_id)
+        if found is not None:
+            note_call(call_id)
+        return found
 
     async def adopt(self, call_id: str, owner: str) -> bool:
         """Make a call of nobody this process's. Of any number of processes one is told True."""

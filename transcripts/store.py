@@ -11,6 +11,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from storage.engine import Database
 from storage.key_ring import KeyRing
 from storage.rows import insert_new, insert_or_ignore, sealed_values
+from telemetry.request_note import note_call
 from transcripts.call import NEXT, Call, CallEvent, CallStatus, EndReason, RecordingStatus, Turn
 from transcripts.consents import add_consent, forget_words
 from transcripts.entries import (
@@ -97,6 +98,7 @@ class CallStore:
             row = (await session.exec(select(CallRow).where(same_call))).first()
         if row is None:
             raise CallIdTaken(f"The call id {call.call_id} belongs to another call.")
+        note_call(row.call_id)
         return row
 
     async def go_live(self, call_id: str, *, owner: str | None = None) -> bool:
@@ -146,7 +148,10 @@ class CallStore:
     async def get_call(self, call_id: str) -> CallRow | None:
         """Find a call by our id."""
         async with self._db.reader() as session:
-            return await session.get(CallRow, call_id)
+            row = await session.get(CallRow, call_id)
+        if row is not None:
+            note_call(row.call_id)
+        return row
 
     async def find_statuses(self, call_ids: Sequence[str]) -> dict[str, str]:
         """Return the status of each of these calls that there is."""
@@ -161,7 +166,10 @@ class CallStore:
     async def find_call(self, call_sid: str) -> CallRow | None:
         """Find a call by Twilio's id."""
         async with self._db.reader() as session:
-            return (await session.exec(select(CallRow).where(col(CallRow.call_sid) == call_sid))).first()
+            row = (await session.exec(select(CallRow).where(col(CallRow.call_sid) == call_sid))).first()
+        if row is not None:
+            note_call(row.call_id)
+        return row
 
     async def list_calls(self, limit: int, agent: str | None = None) -> list[CallRow]:
         """List the latest calls, newest first."""

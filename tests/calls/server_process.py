@@ -73,8 +73,11 @@ class Street:
     database_url: str
     servers: list[Server] = field(default_factory=list[Server])
 
-    async def serve(self, *, may_dial: bool = False, **settings: Any) -> Server:
-        """Start a server; settings by their field names. Returns once it is ready. `may_dial`: it may use REST."""
+    async def serve(self, *, may_dial: bool = False, collector: str | None = None, **settings: Any) -> Server:
+        """Start a server; settings by their field names. Returns once it is ready.
+
+        `may_dial`: it may use REST. `collector`: where it sends traces.
+        """
         given: dict[str, Any] = {
             "PORT": 0,
             "PROCESSES": 1,
@@ -89,6 +92,8 @@ class Street:
         } | {name.upper(): value for name, value in settings.items()}
         environment = {f"TRUNKLINE_{name}": str(value) for name, value in given.items()}
         environment["TWILIO_AUTH_TOKEN"] = self.twilio.auth_token
+        if collector is not None:
+            environment["OTEL_EXPORTER_OTLP_ENDPOINT"] = collector
         if may_dial:
             environment["TWILIO_ACCOUNT_SID"] = self.twilio.account_sid
             environment["TRUNKLINE_TWILIO_API_BASE"] = self.twilio.base_url

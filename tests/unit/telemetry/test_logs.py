@@ -83,7 +83,12 @@ def test_levels(lines: io.StringIO) -> None:
     logger.debug("quiet")
     logging.getLogger("x").debug("quiet")
     logging.getLogger("uvicorn.access").info("quiet")
-    logging.getLogger("x").info("loud")
+    logging.getLogger("x").info("quiet")
+    own = logging.getLogger("x.with.a.level")
+    own.setLevel(logging.DEBUG)
+    own.debug("quiet")
+    own.setLevel(logging.NOTSET)
+    logging.getLogger("x").warning("loud")
     assert [line.split()[-2] for line in lines.getvalue().splitlines()] == ["loud"]
     with pytest.raises(ValueError, match="LOUDER"):
         logs.configure("louder")
