@@ -20,7 +20,9 @@ from storage.agent_desk import AgentDesk, BadAgent
 from storage.agents_in_force import AgentsInForce
 from storage.audit import COMMAND_LINE, AuditStore
 from storage.engine import Database
+from storage.envelope import SealingError
 from storage.errors import DatabaseAhead, DatabaseAway
+from storage.key_ring import KeyRing
 from storage.stored_agents import AgentStore, Draft, NoSuchStoredAgent
 
 _BY = "cli"
@@ -29,7 +31,7 @@ _BY = "cli"
 @asynccontextmanager
 async def open_store(settings: Settings) -> AsyncGenerator[tuple[AgentStore, AuditStore, Database]]:
     """Yield the stored agents of the server with these settings. Raises `storage.errors` when that cannot be."""
-    database = Database(settings.database_url)
+    database = Database(settings.database_url, await asyncio.to_thread(KeyRing.load, settings))
     await database.connect(settings.database_wait_secs)
     try:
         await database.migrate()
@@ -46,12 +48,12 @@ async def read_catalog(settings: Settings, checks: Checks) -> AgentCatalog:
     url = make_url(settings.database_url)
     is_absent = url.drivername.startswith("sqlite") and not await asyncio.to_thread(Path(url.database or "").is_file)
     if not is_absent:
-        database = Database(settings.database_url)
+        database = Database(settings.database_url, await asyncio.to_thread(KeyRing.load, settings))
         try:
             await database.connect(0)
             if await database.count_pending_migrations() == 0:
                 return (await AgentsInForce(AgentStore(database), checks).load(settings.agents_dir)).catalog
-        except (DatabaseAway, DatabaseAhead) as error:
+        except (DatabaseAway, DatabaseAhead, SealingError) as error:
             logger.bind(problem=str(error)).warning("stored agents are not looked at")
         finally:
             await database.close()

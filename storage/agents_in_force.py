@@ -14,6 +14,7 @@ from config.errors import Fault
 from config.origin import Origin
 from config.written_agent import read_written
 from storage.engine import Database
+from storage.envelope import SealingError
 from storage.errors import DatabaseAway
 from storage.stored_agents import AgentStore, InForce, NoSuchStoredAgent, NoSuchVersion, Published
 
@@ -63,7 +64,7 @@ class AgentsInForce:
         try:
             async with asyncio.timeout(LOOK_SECS):
                 await self.look()
-        except (DatabaseAway, TimeoutError) as error:
+        except (DatabaseAway, SealingError, TimeoutError) as error:
             self._say_away(error)
         await asyncio.to_thread(self.watch.refresh)
         return self.watch.catalog
@@ -109,7 +110,7 @@ class AgentsInForce:
             await asyncio.sleep(LOOK_SECS)
             try:
                 await self.look()
-            except DatabaseAway as error:
+            except (DatabaseAway, SealingError) as error:
                 self._say_away(error)
 
     def _read_all(self, published: Published) -> list[AgentConfig]:
@@ -133,7 +134,7 @@ class AgentsInForce:
         origin = Origin(one.number, one.grants, one.content)
         return read_written(one.name, one.content, origin, self.checks)
 
-    def _say_away(self, error: DatabaseAway | TimeoutError) -> None:
+    def _say_away(self, error: Exception) -> None:
         if not self._is_away:
             self._is_away = True
             problem = str(error) or f"no answer within {LOOK_SECS:g} s"

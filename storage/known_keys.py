@@ -22,7 +22,9 @@ REQUESTS: Final = "requests"
 """The purpose of the key that idempotency keys and requests are hashed with."""
 WORDS: Final = "words"
 """The purpose of the key that words are hashed with, to be searched for."""
-PURPOSES: Final = (NUMBERS, RECORDS, REQUESTS, WORDS)
+CONTENTS: Final = "contents"
+"""The purpose of the key that the contents of agents are hashed with, to be told from one another."""
+PURPOSES: Final = (NUMBERS, RECORDS, REQUESTS, WORDS, CONTENTS)
 """Every purpose that a key is made for. A new one is added here."""
 _KEY_BYTES = 32
 _PROOF = "opens"

@@ -5,19 +5,21 @@ transaction. Who read the counter and then finds it unchanged knows all agents a
 which count he looked, so that of two who claim one number at the same moment the second has to look again.
 """
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 from sqlalchemy import Delete
 from sqlmodel import JSON, Field, ForeignKey, col, delete, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from storage.engine import Database
+from storage.key_ring import keyed_hash
+from storage.known_keys import CONTENTS
 from storage.rows import Row, insert_or_ignore
+from storage.sealing import Seal, SealedText, ring_of
 
 _ONLY_ROW = 1
 
@@ -39,13 +41,15 @@ class AgentVersionRow(Row, table=True):
     """One version: never changed, but for the moment of its first publication."""
 
     __tablename__ = "stored_agent_versions"  # pyright: ignore[reportAssignmentType]
+    seal: ClassVar[Seal] = Seal(("agent_name", "number"))
 
     agent_name: str = Field(primary_key=True, sa_column_args=[ForeignKey("stored_agents.name", ondelete="CASCADE")])
     number: int = Field(primary_key=True)
-    content: str
+    content: str = Field(sa_type=SealedText)
     """JSON, an object: what an agent's file holds."""
     content_hash: str
-    note: str | None = None
+    """The same for the same content, and by a key: nobody finds out a prompt by trying."""
+    note: str | None = Field(default=None, sa_type=SealedText)
     created_at: datetime
     created_by: str
     """The API key's id; empty in the open mode."""
@@ -265,7 +269,7 @@ class AgentStore:
             if expected is not None and row.latest != expected:
                 raise VersionMoved(row.latest)
             latest = await _version(session, name, row.latest)
-            if latest.content_hash == hash_of(draft.content):
+            if latest.content_hash == _hash_of(session, draft.content):
                 return await _publish(session, row, row.latest, draft.at) if seen is not None else row
             return await _add_version(session, row, draft, is_published=seen is not None)
 
@@ -318,10 +322,10 @@ def canonical(content: Mapping[str, Any]) -> str:
     return json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
-def hash_of(content: Mapping[str, Any]) -> str:
+def _hash_of(session: AsyncSession, content: Mapping[str, Any]) -> str:
     """Return a hash that is the same for the same content, however its names are ordered."""
     text = json.dumps(content, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+    return keyed_hash(ring_of(session.info), CONTENTS, text)
 
 
 async def _counter(session: AsyncSession) -> int:
@@ -361,7 +365,7 @@ async def _add_version(
         "agent_name": row.name,
         "number": number,
         "content": canonical(draft.content),
-        "content_hash": hash_of(draft.content),
+        "content_hash": _hash_of(session, draft.content),
         "note": draft.note,
         "created_at": draft.at,
         "created_by": draft.by,

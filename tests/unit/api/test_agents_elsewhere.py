@@ -1,10 +1,12 @@
 """Two servers on one database: what is published at one is in force at the other, and a call keeps its version."""
 
+import base64
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 import httpx
 import pytest
+from pydantic import SecretStr
 
 from config.settings import Settings
 from storage.errors import DatabaseAway
@@ -20,8 +22,11 @@ async def test_what_one_server_publishes_the_other_answers_with(settings: Settin
     url = shared_postgres().create_database() if kind == "postgresql" else settings.database_url
     async with AsyncExitStack() as closing:
         lines: list[Line] = []
+        keys = {"sealing_keys": SecretStr(f"k1:{base64.b64encode(bytes(32)).decode()}")}
         for number in range(2):
-            one = reachable(settings).model_copy(update={"database_url": url, "data_dir": tmp_path / f"data{number}"})
+            one = reachable(settings).model_copy(
+                update={"database_url": url, "data_dir": tmp_path / f"data{number}"} | keys
+            )
             lines.append(await closing.enter_async_context(serve(one)))
         here, there = lines
         services = here.server.services

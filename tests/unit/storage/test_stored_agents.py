@@ -5,8 +5,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from storage.engine import Database
+from storage.envelope import SealBroken
 from storage.stored_agents import (
     AgentStore,
     CatalogMoved,
@@ -120,3 +122,19 @@ async def test_grants_are_made_changed_and_taken_back(database: Database) -> Non
     assert await store.withdraw("shop", "KEY")
     assert not await store.withdraw("shop", "KEY")
     assert await store.counter() == before + 4
+
+
+async def test_what_an_agent_says_is_sealed_and_bound_to_its_version(database: Database) -> None:
+    store = AgentStore(database)
+    await store.create("shop", draft(greeting="Blue Door Dental"), seen=None)
+    await store.change("shop", draft(greeting="Red Door"), expected=1, seen=None)
+    async with database.reader() as session:
+        rows = await (await session.connection()).execute(text("SELECT * FROM stored_agent_versions"))
+        whole = str(rows.all())
+    assert all(word not in whole for word in ("Blue Door", "Red Door", "why", "assistant"))
+    async with database.writer() as session:
+        swap = "UPDATE stored_agent_versions SET content = (SELECT content FROM stored_agent_versions WHERE number = 1)"
+        await (await session.connection()).execute(text(f"{swap} WHERE number = 2"))
+    assert (await store.version("shop", 1)).fields["greeting"] == "Blue Door Dental"
+    with pytest.raises(SealBroken):
+        await store.version("shop", 2)
