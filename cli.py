@@ -21,7 +21,7 @@ from config.errors import AgentErrors, ConfigError
 from config.settings import Settings
 from switchboard.cores import usable_cores
 from telemetry import logs
-from verbs import agents, keys
+from verbs import agents, copies, keys
 from verbs.ground import load_settings, stop
 
 app = typer.Typer(
@@ -36,6 +36,8 @@ app.add_typer(bench_app, name="bench")
 numbers_app = typer.Typer(help="The telephone numbers of the Twilio account.", no_args_is_help=True)
 app.add_typer(numbers_app, name="numbers")
 app.add_typer(keys.verbs, name="keys")
+app.command("backup")(copies.backup)
+app.command("restore")(copies.restore)
 
 _ROOT = Path(__file__).parent
 _Result = TypeVar("_Result")

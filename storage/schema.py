@@ -86,6 +86,30 @@ def count_pending(url: URL) -> int:
         engine.dispose()
 
 
+def find_revision(url: URL) -> str | None:
+    """Return which migration a database is at; None for one that has none. `url` has a synchronous driver. Blocks.
+
+    Raises sqlalchemy.exc.OperationalError when it does not answer.
+    """
+    engine = create_engine(url, poolclass=NullPool, hide_parameters=True)
+    try:
+        with engine.connect() as connection:
+            return MigrationContext.configure(connection).get_current_revision()
+    finally:
+        engine.dispose()
+
+
+def is_known(revision: str) -> bool:
+    """Return whether this code knows a migration."""
+    config = Config()
+    config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
+    try:
+        ScriptDirectory.from_config(config).get_revision(revision)
+    except CommandError:
+        return False
+    return True
+
+
 def find_differences(connection: Connection, metadata: MetaData) -> list[Any]:
     """List what separates the database from the declared tables; empty when the migrations are complete.
 

@@ -108,6 +108,11 @@ def shared_postgres() -> PostgresServer:
     return start_postgres()
 
 
+def postgres_tools() -> Path:
+    """The folder of the programs that belong to the server: pg_dump, pg_restore."""
+    return Path(shared_postgres().process.bin_path)
+
+
 @cache
 def _template() -> str:
     """The name of a migrated database that others are copied from: a fraction of the time that migrating takes."""

@@ -35,10 +35,11 @@ MAY_IMPORT: dict[str, set[str]] = {
         "privacy",
     },
     "doctor": {"config", "storage", "telephony", "pipelines"},
-    "verbs": {"config", "telemetry", "storage", "pipelines", "bots"},
+    "verbs": {"backup", "config", "telemetry", "storage", "pipelines", "bots"},
     "simulators": set(),
     "demo": {"config", "storage", "transcripts", "simulators"},
     "chaos": {"bots", "config", "pipelines", "simulators", "telemetry", "transcripts"},
+    "backup": {"config", "storage", "transcripts", "privacy"},
     "bench": {"simulators", "config", "storage", "transcripts", "pipelines", "api"},
 }
 """Our own rooms that each room may import, besides itself. `server.py`, `cli.py` and the tests open every door."""

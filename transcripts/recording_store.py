@@ -96,15 +96,20 @@ class RecordingStore:
 
     def list_call_ids(self) -> list[str]:
         """Name the calls with a recording in the data folder, in no order."""
-        if not self.folder.is_dir():
-            return []
-        return [path.name for path in self.folder.iterdir() if is_call_id(path.name) and path.is_dir()]
+        return list_call_ids(self.folder)
 
     def clean_up(self) -> None:
         """Finish removing what a process that died had begun to remove. Raises OSError."""
         if self.folder.is_dir():
             for path in self.folder.glob(f"{_REMOVED}*"):
                 shutil.rmtree(path, ignore_errors=True)
+
+
+def list_call_ids(folder: Path) -> list[str]:
+    """Name the calls with a recording in the folder of all recordings, in no order. Blocks."""
+    if not folder.is_dir():
+        return []
+    return [path.name for path in folder.iterdir() if is_call_id(path.name) and path.is_dir()]
 
 
 def remove_folder(call_folder: Path) -> None:
