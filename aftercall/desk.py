@@ -11,6 +11,7 @@ from loguru import logger
 from aftercall import analysing, delivering
 from aftercall.analysing import Analysing, Quota
 from aftercall.analysis_store import AnalysisStore
+from aftercall.budgets import Budgets
 from aftercall.delivering import Delivering
 from aftercall.delivery_store import DeliveryStore
 from aftercall.ledger import Ledger
@@ -31,9 +32,10 @@ _SWEEP_EVERY = 15
 
 @dataclass(frozen=True, slots=True)
 class AfterCall:
-    """What was opened. `ledger` knows what calls cost, `analyses` and `deliveries` are their rows."""
+    """What was opened. `ledger` knows what calls cost, `budgets` what they may; then rows, and who makes them."""
 
     ledger: Ledger
+    budgets: Budgets
     analysing: Analysing
     analyses: AnalysisStore
     delivering: Delivering
@@ -66,7 +68,8 @@ async def open_after_call(
     workflows.add(delivering.WORK, (sending.attempt,), is_aside=True)
     workflows.add(analysing.WORK, (making.attempt,), is_aside=True)
     settling = Settling(db, prices, agent_of, tell, sending.begin, making.begin)
-    after_call = AfterCall(Ledger(db, prices), making, analyses, sending, deliveries, settling)
+    ledger = Ledger(db, prices)
+    after_call = AfterCall(ledger, Budgets(ledger), making, analyses, sending, deliveries, settling)
     looking = asyncio.create_task(_keep_looking(after_call), name="after calls")
     try:
         yield after_call

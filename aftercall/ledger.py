@@ -13,9 +13,10 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from aftercall.items import USAGE_EVENT, Facts, Item, items_of, token_items
 from aftercall.models import CostRow, Stage, UsageRow
 from config.prices import Prices
+from config.pricing import per_call_minute
 from storage.engine import Database
 from storage.rows import insert_new
-from transcripts.call import CallStatus
+from transcripts.call import CallStatus, Direction
 from transcripts.models import CallEventRow, CallRow, OutgoingRow, TransferRow
 
 _COSTLY_EVENTS = (USAGE_EVENT, "sms.sent", "call.away", "call.back")
@@ -79,8 +80,11 @@ class Ledger:
             rows = cast(list[tuple[date, str, str, str, int, int]], found.all())
         return [DaySum(*row[:4], quantity=int(row[4]), micro_usd=int(row[5])) for row in rows]
 
-    async def spent_micro_usd(self, now: datetime, agent: str | None = None) -> int:
-        """Tell what the calls that began today (UTC) have cost by now, live ones as far as they are; of one agent."""
+    async def spent_micro_usd(self, now: datetime, agent: str | None = None, *, but: str = "") -> int:
+        """Tell what the calls that began today (UTC) have cost by now, live ones as far as they are; of one agent.
+
+        One that is being placed may be answered at any moment, and counts as a minute. The call `but` counts not.
+        """
         today = now.astimezone(UTC).date()
         midnight = datetime(today.year, today.month, today.day, tzinfo=UTC)
         sums = select(func.sum(col(CostRow.micro_usd))).where(col(CostRow.day) == today)
@@ -92,8 +96,10 @@ class Ledger:
             unsettled = unsettled.where(col(CallRow.agent_name) == agent)
         async with self._db.reader() as session:
             spent = int((await session.exec(sums)).first() or 0)
-            for call in (await session.exec(unsettled)).all():
-                if call.status in (CallStatus.LIVE, CallStatus.ENDED):
+            for call in (await session.exec(unsettled.where(col(CallRow.call_id) != but))).all():
+                if call.status in (CallStatus.QUEUED, CallStatus.RINGING) and call.direction == Direction.OUTBOUND:
+                    spent += 0 if call.owner is None else per_call_minute(self._prices, "outbound")
+                else:
                     facts = await _facts(session, call, now)
                     spent += sum(item.micro_usd for item in items_of(facts, self._prices))
         return spent

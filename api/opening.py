@@ -99,6 +99,8 @@ async def open_services(
             return await in_force.of_call(row.agent_name, row.agent_version)
 
         after_call = await enter(open_after_call(settings, db, archive.workflows, agent_of))
+        dialler.know_spending(after_call.budgets)
+        talks.refuses = after_call.budgets.refuses
         repeats = await enter(purging(RepeatStore(db)))
         await enter(archive.at_work(rescue.watch_rows))
         yield Services(

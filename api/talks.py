@@ -74,6 +74,8 @@ class Talks:
         self._rooms = rooms
         self._held: dict[str, Talk] = {}
         self._loading: asyncio.Task[None] | None = None
+        self.refuses: Callable[[AgentConfig], Awaitable[bool]] | None = None
+        """Says that an agent has cost what it may today, and is not to be called."""
 
     def prepare(self) -> None:
         """Begin to load what a browser's call needs, so that its offer does not wait for it. Returns at once."""
@@ -148,6 +150,8 @@ class Talks:
     async def _check(self, agent: AgentConfig) -> None:
         if self.is_phone_only(agent):
             raise PhoneOnly
+        if self.refuses is not None and await self.refuses(agent):
+            raise LinesBusy
         if (refusal := self._answering.live.refusal()) is not None:
             call = _new_call(agent)
             await self._store.open_call(call)

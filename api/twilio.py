@@ -158,6 +158,8 @@ async def _admit_incoming(services: Services, call: Call, agent: AgentConfig, ev
     if not is_new:
         # Two webhooks of one call may have been asking for its agent at once; the first to write it down decides.
         agent = await services.agent_of(row) or agent
+    elif await services.after_call.budgets.refuses(agent, row.call_id):
+        return await _refuse_for_money(services, row, agent)
     return await _admit(services, row, agent, is_new=is_new)
 
 
@@ -200,6 +202,18 @@ async def _refuse(services: Services, row: CallRow, agent: AgentConfig, reason: 
     count_refusal(reason)
     logger.bind(call_id=row.call_id, reason=reason).warning("call refused: no process takes it")
     return _as_twiml(services, busy_step(agent, {}), agent)
+
+
+async def _refuse_for_money(services: Services, row: CallRow, agent: AgentConfig) -> str:
+    """Say the agent's sentence, or that all lines are busy; a repeated webhook gets the same."""
+    step = busy_step(agent, row.variables)
+    if sentence := agent.budget.sentence.strip():
+        step = replace(step, text=agent.render(sentence, row.variables))
+    await services.store.set_next_step(row.call_id, step.as_json())
+    await services.store.finish_call(row.call_id, EndReason.REFUSED_BUSY, ended_at=datetime.now(UTC))
+    count_refusal("budget")
+    logger.bind(call_id=row.call_id, agent=agent.name).warning("call refused: the agent has cost what it may today")
+    return _as_twiml(services, step, agent)
 
 
 async def _end_elsewhere(services: Services, row: CallRow) -> bool:

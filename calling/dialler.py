@@ -13,12 +13,13 @@ from calling.errors import (
     NoSuchCall,
     NotPlaced,
     NoTwilio,
+    OverBudget,
     OverLimit,
     SameKeyOtherRequest,
     TwilioRefuses,
     TwilioUnusable,
 )
-from calling.placing import Lines, Patience, Placing, lacking
+from calling.placing import Lines, Patience, Placing, Spending, lacking
 from calling.progress import MOVES, State, after
 from calling.request import CallRequest
 from calling.schedule import Timers, check_time
@@ -77,6 +78,7 @@ class Dialler:
             store, rest, lines, agents, base_url=base_url, owner=owner, room=room, patience=self._patience, now=now
         )
         self._placing: dict[str, asyncio.Task[None]] = {}
+        self._spending: Spending | None = None
         self.timers: Timers | None = None
         """Have calls placed at their time; without them the sweep does."""
 
@@ -102,6 +104,7 @@ class Dialler:
                 if known is not None:
                     return known, False
             agent, order = await self._read(request, requested_by, idempotency_key)
+            await self._check_budget(agent, order)
             outgoing, is_new = await self._store.open(
                 order, self._room, owner=None if order.due_at else self._owner, now=self._now()
             )
@@ -256,6 +259,16 @@ class Dialler:
             due_at=request.at,
         )
         return agent, order
+
+    def know_spending(self, spending: Spending) -> None:
+        """Place no call of an agent that has cost what it may, from now on."""
+        self._spending = self._one.spending = spending
+
+    async def _check_budget(self, agent: AgentConfig, order: Order) -> None:
+        """Raise `OverBudget` for a call that is due now; one for later is looked at when its time has come."""
+        if self._spending is not None and order.due_at is None:
+            if problem := await self._spending.problem_of(agent):
+                raise OverBudget(problem)
 
     def _begin(self, call_id: str) -> asyncio.Task[None]:
         """Start to place a call, unless this process is at it already."""

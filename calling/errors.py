@@ -48,6 +48,10 @@ class OverLimit(NotPlaced):
     """A limit is reached."""
 
 
+class OverBudget(NotPlaced):
+    """The agent's calls have cost what they may today."""
+
+
 class SameKeyOtherRequest(NotPlaced):
     """This Idempotency-Key was used for another request. Use a new key for each call."""
 

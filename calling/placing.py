@@ -10,7 +10,7 @@ from loguru import logger
 
 from calling import rules
 from calling.dial_parameters import dial_request
-from calling.errors import NoSuchAgent, NotPlaced, NoTwilio, TwilioUnusable
+from calling.errors import NoSuchAgent, NotPlaced, NoTwilio, OverBudget, TwilioUnusable
 from calling.reconciling import Finding, Verdict, judge
 from config.agent import AgentConfig
 from config.agents_folder import AgentCatalog
@@ -59,6 +59,14 @@ class Patience:
     silent_secs: float = 60.0
 
 
+class Spending(Protocol):
+    """Who knows what an agent's calls may still cost; `aftercall.budgets.Budgets`."""
+
+    async def problem_of(self, agent: AgentConfig, but: str = "") -> str | None:
+        """Say in one sentence why none may be placed, the call `but` not counted. Raises `DatabaseAway`."""
+        ...
+
+
 class Placing:
     """Places calls that are written down, for one server process."""
 
@@ -80,6 +88,7 @@ class Placing:
         self._base_url, self._owner, self._room = base_url, owner, room
         self._patience, self._now = patience, now
         self.errands: set[asyncio.Task[None]] = set()
+        self.spending: Spending | None = None
 
     async def place(self, call_id: str) -> None:
         """Place a call that is queued, or find out whether it was placed; its row tells what came of it."""
@@ -140,6 +149,8 @@ class Placing:
             variables = {name: str(value) for name, value in row.variables.items()}
             wish = rules.Wish(row.to_number or "", row.from_number, variables, self._now())
             await asyncio.to_thread(rules.check, agent, wish, catalog.numbers())
+            if self.spending is not None and (problem := await self.spending.problem_of(agent, row.call_id)):
+                raise OverBudget(problem)
         except NotPlaced as error:
             await self.give_up(row.call_id, EndReason.REFUSED, str(error))
             return None

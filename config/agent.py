@@ -230,6 +230,7 @@ class AgentConfig(BaseModel):
         yield ("recording", "announcement"), self.recording.announcement
         yield ("handoff", "greeting"), self.handoff.greeting
         yield ("recording", "question"), self.recording.question
+        yield ("budget", "sentence"), self.budget.sentence
         if self.disclosure:
             yield ("disclosure",), self.disclosure
         for name, what in self.handoff.to.items():
