@@ -7,6 +7,7 @@ from fastapi import Depends, Request
 from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection
 
+from api.asking import SIGNED
 from api.deps import ServicesDep
 from api.errors import NotLocal, NotTwilio
 from config.settings import Settings, is_loopback
@@ -59,6 +60,7 @@ async def signed_form(request: Request, services: ServicesDep) -> dict[str, list
     return form
 
 
+signed_form.rule = SIGNED  # pyright: ignore[reportFunctionMemberAccess]
 SignedForm = Annotated[dict[str, list[str]], Depends(signed_form)]
 
 

@@ -37,6 +37,10 @@ class Rule:
     bucket: Bucket | None = None
 
 
+SIGNED = "signed by Twilio"
+"""The rule of what Twilio asks."""
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """Who asks, and what he may.

@@ -93,7 +93,11 @@ async def place_call(
     wanted = read_request(await request.body())
     check_agent(request, wanted.agent)
     outgoing, is_new = await services.dialler.place(wanted, requested_by=asked_by, idempotency_key=idempotency_key)
-    if not is_new:
+    if is_new:
+        await services.audit.note(
+            asked_by, "calls.place", "call", outgoing.call.call_id, request=request, detail={"agent": wanted.agent}
+        )
+    else:
         response.status_code = 200
     response.headers["Location"] = f"/v1/calls/{outgoing.call.call_id}"
     return show_call(outgoing.call, outgoing.order)
@@ -161,19 +165,22 @@ async def read_call(
 
 
 @router.post("/{call_id}/hang-up", responses=problems(404, 502))
-async def hang_up(call_id: CallId, request: Request, services: ServicesDep, _asked_by: MayWrite) -> CallShown:
+async def hang_up(call_id: CallId, request: Request, services: ServicesDep, asked_by: MayWrite) -> CallShown:
     """End a call: one that is queued or rings is called off, a live one is hung up. One that is over stays as it is.
 
     Answers the call as it is then; a live one may take a moment longer to be over.
     """
     async with database_in_time():
         row, _order = await find_call(request, services, call_id)
+        was = row.status
         if row.status in (CallStatus.QUEUED, CallStatus.RINGING):
             await _call_off(services, row)
             row = await services.store.get_call(call_id) or row
         if row.status == CallStatus.LIVE:
             await _end_live(services, row)
         row, order = await find_call(request, services, call_id)
+    if was != CallStatus.ENDED:
+        await services.audit.note(asked_by, "calls.hang_up", "call", call_id, request=request)
     return show_call(row, order)
 
 
