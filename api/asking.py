@@ -88,6 +88,12 @@ def agents_of(connection: HTTPConnection) -> frozenset[str] | None:
     return None if asked is None else asked.agents
 
 
+def may_also(connection: HTTPConnection, scope: str) -> bool:
+    """Whether whoever asks, whom a door has let pass, is good for this scope too."""
+    asked = asked_of(connection)
+    return asked is not None and scope in asked.scopes
+
+
 def check_agent(connection: HTTPConnection, agent: str) -> None:
     """Raise `NoSuchAgent` for an agent that is none of the business of whoever asks."""
     agents = agents_of(connection)

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from pydantic import ConfigDict, Field
 
+from aftercall.models import AnalysisProblem, AnalysisRow, AnalysisStatus, CostRow
 from api.shapes import Moment, Shown
 from transcripts.call import CallStatus, Direction, EndReason, RecordingStatus, Speaker
 from transcripts.call_times import Told, ToolOutcome, times_of, tool_calls
@@ -156,6 +157,37 @@ class LatencyShown(Shown):
     tools: dict[str, SpreadShown] = Field(description="By tool, from the model's wish to the result.")
 
 
+class CostItem(Shown):
+    """So much of one thing that the call used."""
+
+    item: str = Field(description="A name of the price table, or `unpriced`.", examples=["gemini_audio_out"])
+    source: str = Field(description="By what: conversation, consent, analysis, call, transfer and so on.")
+    model: str = Field(description="Which model used tokens; empty for anything else.")
+    unit: str
+    quantity: int
+    price_usd: str | None = Field(description="The price of `price_per`, as it stood on `price_date`.")
+    price_per: str | None
+    price_date: date | None
+    micro_usd: int = Field(description="Quantity times price, in millionths of a US dollar.")
+
+
+class CostShown(Shown):
+    """What a call cost. It grows until some minutes after the end, when Twilio has told the length."""
+
+    micro_usd: int = Field(description="Its sum, in millionths of a US dollar.")
+    items: list[CostItem]
+
+
+class AnalysisPart(Shown):
+    """What was made of a call once it was over."""
+
+    status: AnalysisStatus
+    problem: AnalysisProblem | None = Field(description="Why there is no result.")
+    requested_at: Moment
+    finished_at: Moment | None
+    result: dict[str, Any] | None = Field(description="Summary, fields, success and sentiment.")
+
+
 class CallDetail(CallShown):
     """A call with what is known of it; parts that were not asked for with `include` are null."""
 
@@ -164,6 +196,8 @@ class CallDetail(CallShown):
     events: list[EventShown] | None
     events_left_off: bool = Field(description="There are more events; GET /v1/calls/{call_id}/events has them all.")
     latency: LatencyShown | None
+    cost: CostShown | None = Field(description="For keys with the scope `usage:read`.")
+    analysis: AnalysisPart | None = Field(description="For keys with the scope `analysis:read`; null: there is none.")
 
 
 def show_call(row: CallRow, order: OutgoingRow | None = None) -> CallShown:
@@ -177,6 +211,8 @@ def show_detail(
     *,
     turns: Sequence[TurnRow] | None,
     events: Sequence[CallEventRow] | None,
+    costs: Sequence[CostRow] | None,
+    analysis: AnalysisRow | None,
     parts: frozenset[str],
     is_cut: bool,
 ) -> CallDetail:
@@ -190,6 +226,8 @@ def show_detail(
         events=[_event(event) for event in ordered] if "events" in parts else None,
         events_left_off=is_cut,
         latency=_latency(row, told) if "latency" in parts else None,
+        cost=None if costs is None else _cost(costs),
+        analysis=None if analysis is None else _analysis(analysis),
     )
 
 
@@ -244,6 +282,21 @@ def _turn(turn: TurnRow) -> TurnShown:
 
 def _event(event: CallEventRow) -> EventShown:
     return EventShown(seq=event.seq, at_ms=event.at_ms, kind=event.kind, data=event.data)
+
+
+def _cost(costs: Sequence[CostRow]) -> CostShown:
+    items = [CostItem(**{name: getattr(cost, name) for name in CostItem.model_fields}) for cost in costs]
+    return CostShown(micro_usd=sum(item.micro_usd for item in items), items=items)
+
+
+def _analysis(row: AnalysisRow) -> AnalysisPart:
+    return AnalysisPart(
+        status=AnalysisStatus(row.status),
+        problem=None if row.problem is None else AnalysisProblem(row.problem),
+        requested_at=row.requested_at,
+        finished_at=row.finished_at,
+        result=row.result,
+    )
 
 
 def _latency(row: CallRow, told: Sequence[Told]) -> LatencyShown:

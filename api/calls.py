@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 
 from api.api_keys import MayDial, MayList, MayRead, MayWrite
-from api.asking import agents_of, check_agent
+from api.asking import agents_of, check_agent, may_also
 from api.call_shapes import CallDetail, CallPage, CallShown, show_call, show_detail
 from api.deps import Services, ServicesDep
 from api.paging import cursor_after, position_of
@@ -26,7 +26,7 @@ router = APIRouter(prefix="/v1/calls", tags=["calls"])
 _LONGEST_KEY = 200
 _TELL_SECS = 2.0
 _MOST_EVENTS = 5_000
-_PARTS = ("turns", "tools", "events", "latency")
+_PARTS = ("turns", "tools", "events", "latency", "cost", "analysis")
 _NEEDS_EVENTS = frozenset({"tools", "events", "latency"})
 _BODY: dict[str, Any] = {
     "requestBody": {
@@ -155,13 +155,23 @@ async def list_calls(
 async def read_call(
     call_id: CallId, request: Request, services: ServicesDep, _asked_by: MayRead, include: Include = None
 ) -> CallDetail:
-    """Show one call: what was said, what its tools did, what happened, and how long the caller waited for what."""
+    """Show one call: what was said, what its tools did, what happened, how long the caller waited for what, its cost.
+
+    What it cost and what was made of it are shown to keys that may see these, see `usage:read` and `analysis:read`.
+    """
     parts = frozenset(_PARTS if include is None else include.split(","))
     async with database_in_time():
         row, order = await find_call(request, services, call_id)
         turns = await _read_turns(services, call_id) if "turns" in parts else None
         events, is_cut = await _read_events(services, call_id) if parts & _NEEDS_EVENTS else (None, False)
-    return show_detail(row, order, turns=turns, events=events, parts=parts, is_cut=is_cut)
+        after = services.after_call
+        has_cost = "cost" in parts and may_also(request, "usage:read")
+        costs = await after.ledger.of_call(call_id) if has_cost else None
+        has_analysis = "analysis" in parts and may_also(request, "analysis:read")
+        analysis = await after.analyses.get(call_id) if has_analysis else None
+    return show_detail(
+        row, order, turns=turns, events=events, costs=costs, analysis=analysis, parts=parts, is_cut=is_cut
+    )
 
 
 @router.post("/{call_id}/hang-up", responses=problems(404, 502))

@@ -153,6 +153,10 @@ class OtherRequestBefore(Exception):
     """This Idempotency-Key was used for another request. Use a new key for each thing that is to be done."""
 
 
+class BadPeriod(Exception):
+    """The period must begin before it ends, and be no longer than 366 days. Correct `since` or `until`."""
+
+
 class BadEventId(Exception):
     """No event had this Last-Event-ID. Ask without it, and look at GET /v1/calls for what happened before."""
 
@@ -244,6 +248,7 @@ ANSWERS: dict[type[Exception], Answer] = {
     BadIdempotencyKey: Answer(422, BadIdempotencyKey.__doc__),
     StillAtIt: Answer(409, StillAtIt.__doc__, {"Retry-After": "1"}, "Ask again in a second, with the same key."),
     OtherRequestBefore: Answer(422, OtherRequestBefore.__doc__),
+    BadPeriod: Answer(422, BadPeriod.__doc__),
     BadEventId: Answer(422, BadEventId.__doc__),
     ServerEnds: Answer(503, ServerEnds.__doc__, {"Retry-After": "5"}),
     TooManyStreams: Answer(503, TooManyStreams.__doc__, {"Retry-After": "5"}),

@@ -20,6 +20,7 @@ from api import (
     stream,
     transfer_webhooks,
     twilio,
+    usage,
 )
 from api.frame import Frame
 from api.http_watch import HttpWatch
@@ -29,7 +30,7 @@ from api.safe_headers import OtherOrigins, SafeHeaders
 from api.slow_bodies import SlowBodies
 from config.settings import Settings
 
-V1 = (agents, agent_changes, audit, calls, keys, live, openapi, recordings)
+V1 = (agents, agent_changes, audit, calls, keys, live, openapi, recordings, usage)
 """The rooms of the REST API; each has a `router` whose prefix begins with /v1."""
 _OTHERS = (health, twilio, transfer_webhooks, stream, playground, answered_by)
 

@@ -1,7 +1,7 @@
 """What requests and answers of `/v1` are made of: models that take nothing they do not know, and bounded values."""
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Annotated
 
 from fastapi import Path, Query
@@ -75,6 +75,24 @@ _FIRST, _LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2199, 12, 31, tzinfo=
 
 When = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_written_out), AfterValidator(_of_our_time)]
 """A moment in a request: ISO 8601 with its zone. Beyond these years moving one to UTC fails, or the database does."""
+
+
+def _as_a_day(value: object) -> object:
+    if isinstance(value, str) and not _DAY.fullmatch(value):
+        raise problem("must be a day", "write it like 2026-03-01")
+    return value
+
+
+def _day_of_our_time(day: date) -> date:
+    if not _FIRST.date() <= day <= _LAST.date():
+        raise problem(f"must be between {_FIRST.year} and {_LAST.year}", "correct the year")
+    return day
+
+
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+
+Day = Annotated[date, Field(strict=False), BeforeValidator(_as_a_day), AfterValidator(_day_of_our_time)]
+"""A day in a request."""
 
 Number = Annotated[
     str,

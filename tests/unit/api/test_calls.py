@@ -74,7 +74,8 @@ async def test_calls_of_any_direction_are_shown_and_hung_up(open_line: Line) -> 
     await open_line.ring()
     (call,) = (await open_line.http.get("/v1/calls?agent=front-desk")).json()["calls"]
     assert (call["status"], call["direction"], call["call_sid"]) == ("ringing", "inbound", CALL_SID)
-    nothing = {"turns": None, "tools": None, "events": None, "latency": None, "events_left_off": False}
+    parts = ("turns", "tools", "events", "latency", "cost", "analysis")
+    nothing = dict.fromkeys(parts) | {"events_left_off": False}
     assert (await open_line.http.get(f"/v1/calls/{call['call_id']}?include=none")).json() == call | nothing
     assert problem(await open_line.http.get("/v1/calls/none"), 404)["detail"] == "There is no such call."
     assert problem(await open_line.http.post("/v1/calls/none/hang-up"), 404)["error"] == "no_such_call"
