@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from config.agent import AgentConfig
 from config.settings import Settings
@@ -42,6 +43,9 @@ def _of_agent(agent: AgentConfig) -> Iterator[Receiver]:
         if endpoint_id not in seen:
             seen.add(endpoint_id)
             secret = None if webhook.secret is None else webhook.secret.secret
+            host = (urlsplit(webhook.url).hostname or "").lower()
+            if secret is not None and not agent.origin.may_send(secret, [host]):
+                continue  # withdrawn since: what it would sign is told to nobody
             yield Receiver(
                 endpoint_id, agent.name, webhook.url, secret, frozenset(webhook.events), frozenset(webhook.include)
             )

@@ -4,8 +4,8 @@ import os
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Set
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Set
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -217,6 +217,13 @@ class AgentWatch:
             self._kept.move_to_end((agent.name, agent.origin.version))
         while len(self._kept) > _MOST_KEPT:
             self._kept.popitem(last=False)
+
+    def regrant(self, grants: Mapping[str, Mapping[str, frozenset[str]]]) -> None:
+        """Let the versions that are remembered send these secrets from now on, by agent, and no others."""
+        for key, agent in list(self._kept.items()):
+            secrets = grants.get(agent.name, {})
+            if agent.origin.secrets != secrets:
+                self._kept[key] = agent.coming_from(replace(agent.origin, secrets=secrets))
 
     def held(self, name: str, version: int | None) -> AgentConfig | None:
         """Return the agent of a call that began with this version of it; the agent as it is now, if that is all."""

@@ -156,7 +156,7 @@ class AgentDesk:
         raise AgentsKeepChanging
 
     async def _faults(self, name: str, content: Mapping[str, Any], catalog: AgentCatalog) -> list[Fault]:
-        grants = await self._store.grants(name)
+        grants = await self._store.grants_to_come(name)
         origin = Origin(0, grants, content)
         agent, faults = await asyncio.to_thread(read_written, name, content, origin, self._in_force.checks)
         return faults if agent is None else [*faults, *clashes(agent, catalog)]

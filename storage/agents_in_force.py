@@ -76,6 +76,7 @@ class AgentsInForce:
                 published = await self.store.load()
                 stored = await asyncio.to_thread(self._read_all, published)
                 await asyncio.to_thread(self.watch.put_stored, stored)
+                self.watch.regrant(published.grants)
                 self._published = published
                 self.on_changed()
         self._is_away = False

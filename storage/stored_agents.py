@@ -7,7 +7,7 @@ which count he looked, so that of two who claim one number at the same moment th
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar, cast
 
@@ -136,6 +136,7 @@ class Published:
 
     counter: int
     agents: Sequence[InForce] = ()
+    grants: Mapping[str, Grants] = field(default_factory=dict[str, Grants])
 
 
 class AgentStore:
@@ -174,7 +175,7 @@ class AgentStore:
                 if await _counter(session) == before:
                     break
         found = [InForce(row.agent_name, row.number, row.fields, grants.get(row.agent_name, {})) for row in rows]
-        return Published(before, found)
+        return Published(before, found, grants)
 
     # ---- what is there ----
 
@@ -241,18 +242,15 @@ class AgentStore:
     async def create(self, name: str, draft: Draft, *, seen: int | None) -> StoredAgentRow:
         """Store a new agent; published when `seen` is given. Raises `NameTaken`, `CatalogMoved`.
 
-        The name of a deleted agent may be taken again; its versions are counted on, so that each call's stays one.
+        The name of a deleted agent may be taken again; its versions are counted on, so that each call's stays one. The
+        secrets that it had are not the new one's, but for those that were granted since.
         """
         async with self._db.writer() as session:
             if seen is not None:
                 await _count(session, seen)
             fields = {"name": name, "latest": 0, "created_at": draft.at, "updated_at": draft.at}
             if not await insert_or_ignore(session, StoredAgentRow, [fields]):
-                revive = update(StoredAgentRow).where(
-                    col(StoredAgentRow.name) == name, col(StoredAgentRow.deleted_at).is_not(None)
-                )
-                if (await session.exec(revive.values(deleted_at=None, created_at=draft.at))).rowcount != 1:
-                    raise NameTaken
+                await _revive(session, name, draft.at)
             row = await _find(session, name)
             return await _add_version(session, row, draft, is_published=seen is not None)
 
@@ -284,7 +282,7 @@ class AgentStore:
             return await _publish(session, row, number, at)
 
     async def delete(self, name: str, *, expected: int | None, at: datetime) -> None:
-        """Let an agent answer no more calls, and withdraw its secrets. Its versions are kept. Raises as `change`."""
+        """Let an agent answer no more calls; versions and secrets are kept for those that go on. Raises as `change`."""
         async with self._db.writer() as session:
             await _count(session, None)
             row = await _find(session, name, lock=True)
@@ -292,7 +290,6 @@ class AgentStore:
                 raise VersionMoved(row.latest)
             change = update(StoredAgentRow).where(col(StoredAgentRow.name) == name)
             await session.exec(change.values(deleted_at=at, published=None))
-            await session.exec(delete(SecretGrantRow).where(col(SecretGrantRow.agent_name) == name))
 
     # ---- secrets ----
 
@@ -301,6 +298,15 @@ class AgentStore:
         query = select(SecretGrantRow).where(col(SecretGrantRow.agent_name) == name)
         async with self._db.reader() as session:
             return {row.secret_name: frozenset(row.hosts) for row in (await session.exec(query)).all()}
+
+    async def grants_to_come(self, name: str) -> dict[str, frozenset[str]]:
+        """Return the secrets that an agent of this name may send that is written now: see `create`."""
+        query = select(SecretGrantRow).where(col(SecretGrantRow.agent_name) == name)
+        async with self._db.reader() as session:
+            row = await session.get(StoredAgentRow, name)
+            since = None if row is None else row.deleted_at
+            found = (await session.exec(query)).all()
+        return {one.secret_name: frozenset(one.hosts) for one in found if since is None or one.granted_at > since}
 
     async def grant(self, name: str, secret: str, hosts: Sequence[str], *, at: datetime) -> None:
         """Let a stored agent of this name send a secret, to these hosts or to any; in place of an earlier grant."""
@@ -348,6 +354,18 @@ async def _find(session: AsyncSession, name: str, *, with_deleted: bool = False,
     if row is None or (row.deleted_at is not None and not with_deleted):
         raise NoSuchStoredAgent
     return row
+
+
+async def _revive(session: AsyncSession, name: str, at: datetime) -> None:
+    row = await _find(session, name, with_deleted=True, lock=True)
+    if row.deleted_at is None:
+        raise NameTaken
+    old = delete(SecretGrantRow).where(
+        col(SecretGrantRow.agent_name) == name, col(SecretGrantRow.granted_at) <= row.deleted_at
+    )
+    await session.exec(old)
+    row.deleted_at, row.created_at = None, at
+    session.add(row)
 
 
 async def _version(session: AsyncSession, name: str, number: int) -> AgentVersionRow:

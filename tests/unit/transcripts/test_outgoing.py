@@ -67,7 +67,10 @@ async def test_one_attempt_at_a_time_and_none_once_it_is_placed(store: OutgoingS
     assert await store.begin_attempt("c1", "other", ANY, now=NOW) is None
     await store.end_attempts("c1", AttemptOutcome.NOT_SENT, 20429)
     assert await store.begin_attempt("c1", "other", ANY, now=NOW) is None, "it is another process's"
-    assert await store.begin_attempt("c1", "me", ANY, now=NOW) == 1
+    assert await store.begin_attempt("c1", "me", ANY, now=NOW, agent_version=3) == 1
+    dialled = await store.find("c1")
+    assert dialled is not None
+    assert dialled.call.agent_version == 3, "the version that is dialled speaks when somebody answers"
     assert await store.bind("c1", "CA1")
     assert await store.bind("c1", "CA1"), "twice is once"
     assert not await store.bind("c1", "CA2"), "a second phone call for one request"
