@@ -22,7 +22,7 @@ from config.settings import Settings
 from switchboard.cores import usable_cores
 from telemetry import logs
 from verbs import agents, copies, keys
-from verbs.ground import load_settings, stop
+from verbs.ground import load_settings, stop, with_database
 
 app = typer.Typer(
     help="Trunkline: voice agents that answer phone calls.",
@@ -38,6 +38,8 @@ app.add_typer(numbers_app, name="numbers")
 app.add_typer(keys.verbs, name="keys")
 app.command("backup")(copies.backup)
 app.command("restore")(copies.restore)
+search_app = typer.Typer(help="Calls found by the words of their transcripts.", no_args_is_help=True)
+app.add_typer(search_app, name="search")
 
 _ROOT = Path(__file__).parent
 _Result = TypeVar("_Result")
@@ -266,6 +268,20 @@ def smoke(out: Annotated[Path, typer.Option(help="Folder for JSON, table and plo
         stop(str(error), 2)
     if wrongs:
         stop("\n".join(wrongs), 1)
+
+
+@search_app.command("index")
+def index_words() -> None:
+    """Have every call of agents with `search: true` found by its words, and no other; may be repeated."""
+    settings = load_settings(log_level="WARNING")
+    from storage.agent_errands import read_catalog
+    from transcripts.word_errands import index_calls
+
+    try:
+        catalog = with_database(read_catalog(settings, agents.checks_of(settings)))
+    except AgentErrors as error:
+        stop(str(error), 2)
+    print(with_database(index_calls(settings, [agent.name for agent in catalog.agents if agent.search])))
 
 
 @numbers_app.command("list")

@@ -113,6 +113,15 @@ def wanted_calls(
     has_recording: Annotated[bool | None, Query(description="Whether it can be heard.")] = None,
     since: Annotated[When | None, Query(description="Calls of that moment and later, by `created_at`.")] = None,
     until: Annotated[When | None, Query(description="Calls before that moment.")] = None,
+    words: Annotated[
+        str | None,
+        Query(
+            min_length=1,
+            max_length=200,
+            description="Up to 10 whole words, each of them said in the call; of agents with `search: true`.",
+            examples=["table sunday"],
+        ),
+    ] = None,
 ) -> CallFilter:
     """Return which calls are wanted."""
     return CallFilter(
@@ -125,10 +134,11 @@ def wanted_calls(
         has_recording=has_recording,
         since=since,
         until=until,
+        words=words,
     )
 
 
-@router.get("")
+@router.get("", responses=problems(422))
 async def list_calls(
     request: Request,
     services: ServicesDep,

@@ -42,6 +42,7 @@ from storage.keys import BadKey, BadKeyName, KeyExpired, KeyRevoked, NoSuchKey, 
 from storage.stored_agents import NameTaken, NoSuchStoredAgent, NoSuchVersion, VersionMoved
 from telephony.webhooks import BadForm
 from transcripts.bucket import BucketAway
+from transcripts.word_index import NoWords, TooManyWords
 
 
 class NotTwilio(Exception):
@@ -245,6 +246,8 @@ ANSWERS: dict[type[Exception], Answer] = {
     BadText: Answer(422),
     UnknownParameter: Answer(422),
     BadCursor: Answer(422, BadCursor.__doc__),
+    NoWords: Answer(422, NoWords.__doc__),
+    TooManyWords: Answer(422, TooManyWords.__doc__, cure="Leave some of them out."),
     BadIdempotencyKey: Answer(422, BadIdempotencyKey.__doc__),
     StillAtIt: Answer(409, StillAtIt.__doc__, {"Retry-After": "1"}, "Ask again in a second, with the same key."),
     OtherRequestBefore: Answer(422, OtherRequestBefore.__doc__),

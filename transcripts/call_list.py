@@ -14,13 +14,15 @@ from storage.keyset import Position, is_behind
 from storage.sealing import ring_of
 from transcripts.call import CallStatus, Direction, EndReason, RecordingStatus
 from transcripts.models import CallRow, OutgoingRow
+from transcripts.word_index import calls_with
 
 
 @dataclass(frozen=True, slots=True)
 class CallFilter:
     """Which calls are wanted; None: any. `since` counts and `until` does not any more, both aware.
 
-    `agents` are all that may be seen at all. `number` is one of the two that were connected, E.164.
+    `agents` are all that may be seen at all. `number` is one of the two that were connected, E.164. Each of `words` was
+    said in the call, whose agent has `search: true`.
     """
 
     agents: Collection[str] | None = None
@@ -33,6 +35,7 @@ class CallFilter:
     has_recording: bool | None = None
     since: datetime | None = None
     until: datetime | None = None
+    words: str | None = None
 
     def only(self, agents: Collection[str] | None) -> "CallFilter":
         """Return the same for somebody who may see these agents only; None: all."""
@@ -48,7 +51,10 @@ class CallList:
     async def page(
         self, wanted: CallFilter, limit: int, behind: Position | None = None
     ) -> list[tuple[CallRow, OutgoingRow | None]]:
-        """List calls, newest first, and of placed ones what else is known; `behind`: those after this one."""
+        """List calls, newest first, and of placed ones what else is known; `behind`: those after this one.
+
+        Raises `NoWords` or `TooManyWords` for words that nothing can be found by.
+        """
         at, call_id = col(CallRow.created_at), col(CallRow.call_id)
         placed = col(OutgoingRow.call_id) == call_id
         query = select(CallRow, OutgoingRow).join(OutgoingRow, placed, isouter=True)
@@ -74,6 +80,8 @@ def _conditions(session: AsyncSession, wanted: CallFilter) -> list[ColumnElement
     if wanted.number is not None:
         index = number_index(ring_of(session.info), wanted.number)
         found.append(or_(col(CallRow.from_index) == index, col(CallRow.to_index) == index))
+    if wanted.words is not None:
+        found.append(col(CallRow.call_id).in_(calls_with(session, wanted.words)))
     if wanted.has_recording is not None:
         is_there = col(CallRow.recording_status) == RecordingStatus.COMPLETE.value
         found.append(is_there if wanted.has_recording else ~is_there)

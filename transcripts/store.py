@@ -27,7 +27,7 @@ from transcripts.entries import (
     TurnEntry,
 )
 from transcripts.models import CallEventRow, CallRow, TurnRow
-from transcripts.word_index import WordHashRow, WordKey, add_words, forget_words_of
+from transcripts.word_index import add_words, index_what_is_left
 
 _OtherEntry = (
     RecordingEntry
@@ -59,9 +59,8 @@ _AT_ONCE = 500
 class CallStore:
     """Every method may raise `storage.errors.DatabaseAway`, and may then be repeated."""
 
-    def __init__(self, db: Database, word_key: WordKey | None = None) -> None:
-        """Take the database, and what gives the key of the words that calls are found by; None: they are not."""
-        self._db, self._word_key = db, word_key
+    def __init__(self, db: Database) -> None:
+        self._db = db
 
     @property
     def ring(self) -> KeyRing:
@@ -223,8 +222,8 @@ class CallStore:
                     ends.append(entry)
         async with self._db.writer() as session:
             await insert_new(session, TurnRow, turns)
-            if searched and self._word_key is not None:
-                await add_words(session, self._word_key(), searched)
+            if searched:
+                await add_words(session, searched)
             await insert_new(session, CallEventRow, events)
             for entry in ends:
                 match entry:
@@ -242,16 +241,7 @@ class CallStore:
                         await add_consent(session, entry)
                     case ForgetWordsEntry():
                         await forget_words(session, entry)
-                        await self._index_what_is_left(session, entry.call_id)
-
-    async def _index_what_is_left(self, session: AsyncSession, call_id: str) -> None:
-        """Some turns of a call are gone: what it is found by are the words of the others, if it is at all."""
-        has_words = (await session.exec(select(WordHashRow.call_id).where(col(WordHashRow.call_id) == call_id))).first()
-        if has_words is None or self._word_key is None:
-            return
-        left = (await session.exec(select(TurnRow).where(col(TurnRow.call_id) == call_id))).all()
-        await forget_words_of(session, [call_id])
-        await add_words(session, self._word_key(), [(call_id, turn.text) for turn in left])
+                        await index_what_is_left(session, entry.call_id)
 
     async def append_event(self, call_id: str, event: CallEvent) -> None:
         """Add an event to a call whose log no process holds (any more); any number of processes may do so at once."""

@@ -3,22 +3,21 @@
 What this tells somebody who has the table and not the key, docs/security.md says.
 """
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any
 
 from sqlmodel import Field, ForeignKey, Index, LargeBinary, col, delete, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from storage.engine import Database
-from storage.keyset import Position, is_behind
+from storage.known_keys import WORDS
 from storage.rows import Row, insert_new
+from storage.sealing import ring_of
 from transcripts.models import CallRow, TurnRow
 from transcripts.words import hashes_of, word_hash, words_of
 
 MOST_WORDS = 10
 """A search has no more words than this."""
-
-WordKey = Callable[[], bytes]
-"""Gives the key that words are hashed with. Raises `storage.envelope.SealingError` where there is none."""
 
 
 class WordHashRow(Row, table=True):
@@ -40,8 +39,9 @@ class TooManyWords(ValueError):
     """A search has at most 10 different words."""
 
 
-async def add_words(session: AsyncSession, key: bytes, texts: Iterable[tuple[str, str]]) -> None:
+async def add_words(session: AsyncSession, texts: Iterable[tuple[str, str]]) -> None:
     """Index what was said, as (call_id, text), with what else this session writes. Twice is as good as once."""
+    key = _key(session)
     said: dict[str, list[str]] = {}
     for call_id, text in texts:
         said.setdefault(call_id, []).append(text)
@@ -55,49 +55,47 @@ async def forget_words_of(session: AsyncSession, call_ids: Collection[str]) -> N
     await session.exec(delete(WordHashRow).where(col(WordHashRow.call_id).in_(call_ids)))
 
 
+async def index_what_is_left(session: AsyncSession, call_id: str) -> None:
+    """Some turns of a call are gone: what it is found by are the words of the others, if it is found at all."""
+    has_words = (await session.exec(select(WordHashRow.call_id).where(col(WordHashRow.call_id) == call_id))).first()
+    if has_words is not None:
+        left = (await session.exec(select(TurnRow).where(col(TurnRow.call_id) == call_id))).all()
+        await forget_words_of(session, [call_id])
+        await add_words(session, [(call_id, turn.text) for turn in left])
+
+
+def calls_with(session: AsyncSession, text: str) -> Any:
+    """Return a subquery: the ids of calls in which every word of `text` was said, in any order.
+
+    Raises:
+        NoWords: There is no word in it.
+        TooManyWords: There are more than 10.
+    """
+    words = words_of(text)
+    if not words:
+        raise NoWords(f"{NoWords.__doc__}")
+    if len(words) > MOST_WORDS:
+        raise TooManyWords(f"{TooManyWords.__doc__}")
+    key = _key(session)
+    hashes = [word_hash(key, word) for word in words]
+    return (
+        select(WordHashRow.call_id)
+        .where(col(WordHashRow.word).in_(hashes))
+        .group_by(col(WordHashRow.call_id))
+        .having(func.count() == len(hashes))
+    )
+
+
+def _key(session: AsyncSession) -> bytes:
+    return ring_of(session.info).purpose(WORDS)
+
+
 class WordIndex:
-    """Looks for calls by their words. Every method may raise `storage.errors.DatabaseAway`."""
+    """The index of a database as a whole. Every method may raise `storage.errors.DatabaseAway`."""
 
-    def __init__(self, db: Database, key: WordKey) -> None:
-        """Take the database and what gives the key of this purpose."""
-        self._db, self._key = db, key
-
-    async def find_calls(
-        self, text: str, limit: int, *, after: Position | None = None, agents: Collection[str] | None = None
-    ) -> list[CallRow]:
-        """Find the calls in which every word of `text` was said, newest first.
-
-        Args:
-            text: The words, in any order.
-            limit: How many calls at most.
-            after: Behind which call to go on; None: from the newest.
-            agents: Only calls of these; None: of all.
-
-        Raises:
-            NoWords: There is no word in it.
-            TooManyWords: There are more than 10.
-        """
-        words = words_of(text)
-        if not words:
-            raise NoWords(f"{NoWords.__doc__}")
-        if len(words) > MOST_WORDS:
-            raise TooManyWords(f"{TooManyWords.__doc__}")
-        key = self._key()
-        hashes = [word_hash(key, word) for word in words]
-        having = (
-            select(WordHashRow.call_id)
-            .where(col(WordHashRow.word).in_(hashes))
-            .group_by(col(WordHashRow.call_id))
-            .having(func.count() == len(hashes))
-        )
-        query = select(CallRow).where(col(CallRow.call_id).in_(having))
-        if agents is not None:
-            query = query.where(col(CallRow.agent_name).in_(agents))
-        if after is not None:
-            query = query.where(is_behind(after, col(CallRow.created_at), col(CallRow.call_id)))
-        query = query.order_by(col(CallRow.created_at).desc(), col(CallRow.call_id).desc()).limit(limit)
-        async with self._db.reader() as session:
-            return list((await session.exec(query)).all())
+    def __init__(self, db: Database) -> None:
+        """Take the database."""
+        self._db = db
 
     async def index_again(self, agents: Collection[str]) -> tuple[int, int]:
         """Make the index what it is to be: every call of these agents in it, and no other.
@@ -126,5 +124,5 @@ class WordIndex:
         async with self._db.writer() as session:
             texts = [(call_id, turn.text) for turn in (await session.exec(turns)).all()]
             await forget_words_of(session, [call_id])
-            await add_words(session, self._key(), texts)
+            await add_words(session, texts)
         return bool(texts)

@@ -25,7 +25,7 @@ def check() -> None:
     from storage.agent_errands import read_catalog
 
     try:
-        with_database(read_catalog(settings, _checks(settings)))
+        with_database(read_catalog(settings, checks_of(settings)))
     except AgentErrors as error:
         stop(str(error), 2)
     print(f"{settings.agents_dir}: every agent can be used")
@@ -68,7 +68,7 @@ def bring_in(
     from storage.agent_errands import import_agent
 
     try:
-        print(with_database(import_agent(settings, _checks(settings), file, is_published=publish)))
+        print(with_database(import_agent(settings, checks_of(settings), file, is_published=publish)))
     except BadAgent as error:
         lines = [": ".join(filter(None, (dotted(f.path), f"{f.message}; {f.cure}"))) for f in error.faults]
         stop("\n".join(lines), 2)
@@ -109,7 +109,8 @@ def withdraw_secret(
     print(f"the stored agent {agent} may not send the secret {name} any more")
 
 
-def _checks(settings: Settings) -> Checks:
+def checks_of(settings: Settings) -> Checks:
+    """Return what agents are checked by: bots, stages, tools. Faulty bots end the program."""
     from bots import BotErrors, load_bots
     from pipelines.guest import settings_of_bots
     from pipelines.stages import check_dotted

@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from telemetry.traces import trace_of
-from tests.calls.conftest import CALLER
+from tests.calls.conftest import CALLER, write_agents
 from tests.calls.server_process import FRONT_DESK, open_street
 from tests.unit.telemetry.collector import attributes, collecting
+from transcripts.call_list import CallFilter, CallList
 
 _NUMBERS = (CALLER, FRONT_DESK)
 
@@ -23,11 +24,16 @@ def logged(file: Path) -> list[dict[str, Any]]:
 async def test_a_call_is_one_trace_and_its_log_is_json_without_a_word(tmp_path: Path) -> None:
     with collecting() as collector:
         async with open_street(tmp_path) as street:
+            write_agents(street.agents_dir, {"front-desk": {"greeting": "", "search": True}})
             server = await street.serve(log_format="json", log_level="DEBUG", collector=collector.url, processes=1)
             call = await street.talk(server)
             await call.hang_up()
             row = await street.ended_row(call)
             turns = await street.turns(call)
+            found = [
+                await CallList(street.database).page(CallFilter(words=words), 10)
+                for words in (turns[0].text, turns[-1].text, "zeppelin")
+            ]
             server.process.terminate()
             await server.ended()
             lines, text = logged(server.log_file), server.log_file.read_text(encoding="utf-8")
@@ -61,6 +67,9 @@ async def test_a_call_is_one_trace_and_its_log_is_json_without_a_word(tmp_path: 
     assert {line["message"] for line in about} >= {"call rings", "call ended"}
     assert {line["trace_id"] for line in about} == {f"{trace_id:032x}"}
     assert any(line.get("request_id") for line in about)
+
+    # the call is found by what was said in it
+    assert [[each.call_id for each, _ in page] for page in found] == [[row.call_id], [row.call_id], []]
 
     # neither has a word or a number
     words = {word for turn in turns for word in turn.text.split() if len(word) > 5}
