@@ -15,7 +15,7 @@ from aftercall.receivers import Receiver
 from config.prices import Prices
 from config.webhooks import WebhookEvent
 from storage.engine import Database
-from storage.rows import insert_or_ignore
+from storage.rows import insert_or_ignore, sealed_values
 from transcripts.call import CallStatus, ConsentAnswer, ConsentGivenBy
 from transcripts.models import CallEventRow, CallRow, ConsentRow, TurnRow
 
@@ -143,9 +143,9 @@ class AnalysisStore:
             "model": usage.model,
             "next_at": None,
             "finished_at": now,
-            "result": result,
         }
         async with self._db.writer() as session:
+            values |= sealed_values(session, AnalysisRow, {"call_id": ticket.call_id}, result=result)
             if not await _move(session, ticket, values):
                 return None
             if usage.usage:

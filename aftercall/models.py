@@ -2,11 +2,12 @@
 
 from datetime import date, datetime
 from enum import IntEnum, StrEnum
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlmodel import JSON, BigInteger, CheckConstraint, Field, ForeignKey, Index, UniqueConstraint
 
 from storage.rows import Row
+from storage.sealing import Seal, SealedJson, SealedText
 
 
 class Stage(IntEnum):
@@ -74,6 +75,7 @@ class AnalysisRow(Row, table=True):
     """What was worked out of a call. `result` is what the model found, checked; words of the talk are in it."""
 
     __tablename__ = "analyses"  # pyright: ignore[reportAssignmentType]
+    seal: ClassVar[Seal] = Seal(("call_id",))
     __table_args__ = (
         _one_of("status", AnalysisStatus),
         _one_of("problem", AnalysisProblem),
@@ -94,7 +96,7 @@ class AnalysisRow(Row, table=True):
     next_at: datetime | None = None
     """When the next attempt is due; None when there is none."""
     finished_at: datetime | None = None
-    result: dict[str, Any] | None = Field(default=None, sa_type=JSON(none_as_null=True))  # pyright: ignore[reportArgumentType]
+    result: dict[str, Any] | None = Field(default=None, sa_type=SealedJson)
 
 
 class UsageRow(Row, table=True):
@@ -148,11 +150,12 @@ class WebhookSecretRow(Row, table=True):
     """The secret that was made for a receiver that was given none."""
 
     __tablename__ = "webhook_secrets"  # pyright: ignore[reportAssignmentType]
+    seal: ClassVar[Seal] = Seal(("endpoint_id",))
 
     endpoint_id: str = Field(primary_key=True)
     agent_name: str
     """Empty for the receiver of the whole server."""
-    secret: str
+    secret: str = Field(sa_type=SealedText)
     created_at: datetime
 
 
@@ -160,6 +163,7 @@ class DeliveryRow(Row, table=True):
     """One message for one receiver. The same event has the same `message_id` for all, and in every attempt."""
 
     __tablename__ = "webhook_deliveries"  # pyright: ignore[reportAssignmentType]
+    seal: ClassVar[Seal] = Seal(("delivery_id",))
     __table_args__ = (
         UniqueConstraint("message_id", "endpoint_id"),
         _one_of("status", DeliveryStatus),
@@ -175,10 +179,10 @@ class DeliveryRow(Row, table=True):
     call_id: str = Field(sa_column_args=[ForeignKey("calls.call_id", ondelete="CASCADE")])
     agent_name: str
     event: str
-    url: str
+    url: str = Field(sa_type=SealedText)
     secret_name: str | None = None
     """The operator's secret by name; None: the one that was made."""
-    payload: str
+    payload: str = Field(sa_type=SealedText)
     """The body, byte for byte."""
     status: str
     attempt: int

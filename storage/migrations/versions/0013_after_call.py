@@ -47,7 +47,7 @@ def upgrade() -> None:
         sa.Column("requested_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("next_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("result", sa.JSON(), nullable=True),
+        sa.Column("result", sa.String(), nullable=True),
         sa.CheckConstraint(_one_of("status", "pending", "done", "failed", "skipped"), name=op.f("ck_analyses_status")),
         sa.CheckConstraint(_one_of("problem", *_PROBLEMS), name=op.f("ck_analyses_problem")),
         _of_call("analyses"),

@@ -20,6 +20,7 @@ from config.settings import Settings
 from simulators.gemini_live import GeminiEmulator
 from simulators.text_troubles import Trouble
 from storage.engine import Database
+from tests.databases import make_ring
 from tests.unit.aftercall.calls import BEGAN, make_call
 from transcripts.call import ConsentAnswer, ConsentGivenBy, EndReason
 from transcripts.consents import Consents
@@ -155,7 +156,7 @@ TROUBLES: list[tuple[list[Trouble], str, int]] = [
 
 
 async def test_whatever_the_model_does_ends_well_or_has_a_name(tmp_path: Path) -> None:
-    database = Database(f"sqlite+aiosqlite:///{tmp_path}/trunkline.db")
+    database = Database(f"sqlite+aiosqlite:///{tmp_path}/trunkline.db", make_ring())
     await database.connect(wait_secs=5)
     await database.migrate()
     async with office(database, deadline_secs=0.5) as desk:

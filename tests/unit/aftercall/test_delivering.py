@@ -17,6 +17,7 @@ from net.pinned import AddressGuard
 from net.webhook_post import Answered, Message, NotPosted, WebhookPost, wait_secs
 from storage.engine import Database
 from storage.keyset import Position
+from tests.databases import make_ring
 from tests.unit.aftercall.calls import make_call
 from tests.unit.aftercall.receiver import SECRET, receiving
 from transcripts.models import CallRow
@@ -172,7 +173,7 @@ NOWHERE = [
 
 
 async def test_where_nothing_is_sent(tmp_path: Path) -> None:
-    database = Database(f"sqlite+aiosqlite:///{tmp_path}/trunkline.db")
+    database = Database(f"sqlite+aiosqlite:///{tmp_path}/trunkline.db", make_ring())
     await database.connect(wait_secs=5)
     await database.migrate()
     for number, (url, secret_name, problem) in enumerate(NOWHERE):

@@ -53,7 +53,8 @@ async def fill(database: Database) -> None:
             session,
             AnalysisRow,
             [
-                {"call_id": call_id, "run": 1, "attempt": 1, "status": "pending", "requested_at": NOW, "next_at": at}
+                {"call_id": call_id, "run": 1, "attempt": 1, "ticket": 1, "status": "pending"}
+                | {"requested_at": NOW, "next_at": at}
                 for call_id, at in analyses
             ],
         )

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from sqlmodel import col, select
+from sqlmodel import select
 
 from aftercall.analysis_store import Ticket
 from aftercall.models import AnalysisRow, CostRow, DeliveryRow, Stage
@@ -63,8 +63,8 @@ class Process:
 
 async def told(database: Database) -> list[tuple[str, str]]:
     async with database.reader() as session:
-        rows = (await session.exec(select(DeliveryRow).order_by(col(DeliveryRow.message_id), DeliveryRow.url))).all()
-    return [(row.message_id, row.url.removeprefix("https://").partition(".")[0]) for row in rows]
+        rows = (await session.exec(select(DeliveryRow))).all()
+    return sorted((row.message_id, row.url.removeprefix("https://").partition(".")[0]) for row in rows)
 
 
 async def test_each_step_is_made_once_by_whoever_looks(database: Database) -> None:
