@@ -3,8 +3,11 @@
 import time
 
 from starlette.datastructures import Headers
+from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.asking import asked_of
+from storage.audit import ActorKind
 from telemetry import metrics
 from telemetry.request_note import RequestNote, begin_note, end_note
 from telemetry.traceparent import read_traceparent
@@ -67,7 +70,8 @@ def tracer_of(scope: Scope) -> Tracer | None:
 
 
 def trusted_parent(scope: Scope) -> tuple[int, int] | None:
-    """Return the trace and span of whoever asks, if a door has let him pass: a stranger's are not believed."""
-    if scope.get("state", {}).get("actor") is None:
+    """Return the trace and span of whoever asks with a key: those of strangers and of browsers are not believed."""
+    asked = asked_of(HTTPConnection(scope))
+    if asked is None or asked.actor.kind is not ActorKind.KEY or asked.actor.token_id is not None:
         return None
     return read_traceparent(Headers(scope=scope).get("traceparent"))

@@ -12,6 +12,7 @@ from api.addresses import neighbourhood
 from api.asking import Bucket
 from api.counters import Counters, Storage
 from config.settings import Settings
+from telemetry import metrics
 
 _KEYS_OF_AN_ADDRESS = 4
 """Behind one address there may be several keys; so much more it may ask than one of them."""
@@ -65,7 +66,11 @@ class RateLimits:
         asked += [("key", key_id, most)] if key_id else []
         told: Mapping[str, str] = {}
         for kind, who, limit in asked:
-            told = await self._count(f"{bucket}/{kind}/{who}", limit)
+            try:
+                told = await self._count(f"{bucket}/{kind}/{who}", limit)
+            except TooManyRequests:
+                metrics.RATE_LIMITED_TOTAL.labels(limit=f"{bucket} by {kind}").inc()
+                raise
         return told
 
     async def _count(self, what: str, limit: int) -> Mapping[str, str]:
@@ -108,6 +113,7 @@ class Logins:
 
         left_secs = await self.counters.ask(look)
         if left_secs > 0:
+            metrics.RATE_LIMITED_TOTAL.labels(limit="logins").inc()
             raise TooManyFailures(math.ceil(left_secs))
 
     async def note_failure(self, address: str) -> None:

@@ -80,6 +80,7 @@ def state(*, bad: str = "") -> Samples:
     grows("TrunklineRecordingsFail", "trunkline_recordings_failed_total", 1)
     s.plant("trunkline_queue_oldest_seconds", 900 if bad == "TrunklineQueueStuck" else 20, queue="webhooks")
     s.plant("trunkline_queue_oldest_seconds", 0, queue="dials")
+    s.plant("trunkline_recordings_waiting", 5 if bad == "TrunklineRecordingsStay" else 0)
     s.plant("trunkline_webhooks_dead", 2 if bad == "TrunklineWebhooksDead" else 0)
     grows("TrunklineSpansDropped", "trunkline_spans_dropped_total", 3)
     return s
