@@ -21,7 +21,7 @@ from config.errors import AgentErrors, ConfigError
 from config.settings import Settings
 from switchboard.cores import usable_cores
 from telemetry import logs
-from verbs import agents, copies, keys
+from verbs import agents, copies, keys, people
 from verbs.ground import load_settings, stop, with_database
 
 app = typer.Typer(
@@ -40,6 +40,10 @@ app.command("backup")(copies.backup)
 app.command("restore")(copies.restore)
 search_app = typer.Typer(help="Calls found by the words of their transcripts.", no_args_is_help=True)
 app.add_typer(search_app, name="search")
+app.add_typer(people.do_not_call, name="do-not-call")
+app.add_typer(people.receipts, name="receipts")
+for verb in (people.erase, people.export, people.purge):
+    app.command()(verb)
 
 _ROOT = Path(__file__).parent
 _Result = TypeVar("_Result")

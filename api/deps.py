@@ -25,6 +25,7 @@ from pipelines.answering import Answering
 from pipelines.clock import CallClock
 from pipelines.live import LiveCalls
 from pipelines.sentences import Sentences
+from privacy.erasure import Eraser
 from storage.agent_desk import AgentDesk
 from storage.agents_in_force import AgentsInForce
 from storage.engine import Database
@@ -34,6 +35,7 @@ from switchboard.colleagues import Alone, Colleagues
 from telemetry.traces import Tracer
 from telephony.media_stream import Start
 from transcripts.call import Call, EndReason
+from transcripts.do_not_call import DoNotCall
 from transcripts.log import LogWriter
 from transcripts.models import CallRow
 from transcripts.recording_store import RecordingStore
@@ -65,6 +67,7 @@ class Services:
     `rescue` saves callers on a dead line; `phone_calls` are those whose streams came here.
     `agents` are those in use, and `in_force` has those among them that are stored, as the database has them now;
     `agent_desk` changes them.
+    `do_not_call` has the numbers that nobody calls; `eraser` erases people.
     `asker` asks the operator's own webhooks.
     `end_grace_secs`: how long Twilio's questions about a call wait for its stream to have ended here.
     `tracer` takes spans, where there is a collector for them.
@@ -95,6 +98,8 @@ class Services:
     after_call: AfterCall
     transfers: TransferDesk
     recordings: RecordingStore
+    do_not_call: DoNotCall
+    eraser: Eraser
     tracer: Tracer | None = None
     sentences: Sentences | None = None
     colleagues: Colleagues = field(default_factory=Alone)

@@ -34,6 +34,7 @@ from config.errors import printable
 from config.wording import describe
 from net.daily_rooms import DailyFailed
 from pipelines.transports import BadOffer
+from privacy.erasure import CallUnderWay, NotAll
 from storage.agent_desk import AgentInUse, AgentsKeepChanging, BadAgent, NothingBefore, ReadOnlyAgent
 from storage.envelope import SealBroken
 from storage.errors import DatabaseAway
@@ -83,6 +84,10 @@ class RoomsOff(Exception):
 
 class UnknownCall(Exception):
     """There is no such call in the playground."""
+
+
+class NotListed(Exception):
+    """This number is not on the do-not-call list."""
 
 
 class KeyNeeded(Exception):
@@ -245,6 +250,9 @@ ANSWERS: dict[type[Exception], Answer] = {
     BadJson: Answer(400, cure="Send one JSON object (RFC 8259) in UTF-8."),
     BadText: Answer(422),
     UnknownParameter: Answer(422),
+    CallUnderWay: Answer(409),
+    NotAll: Answer(503, None, {"Retry-After": "60"}),
+    NotListed: Answer(404, NotListed.__doc__, cure="Look for it in GET /v1/do-not-call."),
     BadCursor: Answer(422, BadCursor.__doc__),
     NoWords: Answer(422, NoWords.__doc__),
     TooManyWords: Answer(422, TooManyWords.__doc__, cure="Leave some of them out."),

@@ -36,6 +36,10 @@ from pipelines.sentences import open_sentences
 from pipelines.stages import check_dotted
 from pipelines.toolbox import Toolbox
 from pipelines.voice_activity import load_voice_model
+from privacy.erasure import Eraser
+from privacy.purging import purging as purging_expired
+from privacy.purging import retentions_of
+from privacy.retention import Purge
 from storage.agent_desk import AgentDesk
 from storage.agents_in_force import open_agents
 from storage.audit import AuditStore
@@ -44,6 +48,7 @@ from storage.keys import KeyStore
 from switchboard.colleagues import Colleagues
 from telemetry.loop_lag import LoopLag
 from transcripts.archive import open_archive
+from transcripts.do_not_call import DoNotCall
 from transcripts.models import CallRow
 from transcripts.records import Records
 
@@ -77,6 +82,8 @@ async def open_services(
         ringing, calls_back = Ringing(gemini, bots, sentences, toolbox), CallsBack(CannotCallBack)
         closing.push_async_callback(ringing.close)
         desk = await enter(open_transfer_desk(settings, db))
+        unwanted = DoNotCall(db)
+        closing.push_async_callback(unwanted.close)
         shared = CallServices(
             gemini=gemini,
             ringing=ringing,
@@ -87,6 +94,7 @@ async def open_services(
             agents=agents,
             callbacks=calls_back,
             ringer=desk,
+            do_not_call=unwanted,
         )
         answering = Answering(bots, live, log, shared)
 
@@ -102,6 +110,7 @@ async def open_services(
         dialler.know_spending(after_call.budgets)
         talks.refuses = after_call.budgets.refuses
         repeats = await enter(purging(RepeatStore(db)))
+        await enter(purging_expired(Purge(db, archive.recordings), partial(retentions_of, in_force), settings.data_dir))
         await enter(archive.at_work(rescue.watch_rows))
         yield Services(
             settings=settings,
@@ -128,6 +137,8 @@ async def open_services(
             after_call=after_call,
             transfers=desk,
             recordings=archive.recordings,
+            do_not_call=unwanted,
+            eraser=Eraser(db, archive.recordings, archive.backlog),
             sentences=sentences,
             tracer=tracer,
             colleagues=colleagues,

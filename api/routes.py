@@ -9,12 +9,14 @@ from api import (
     answered_by,
     audit,
     calls,
+    do_not_call,
     errors,
     health,
     idempotency,
     keys,
     live,
     openapi,
+    people,
     playground,
     recordings,
     stream,
@@ -30,7 +32,7 @@ from api.safe_headers import OtherOrigins, SafeHeaders
 from api.slow_bodies import SlowBodies
 from config.settings import Settings
 
-V1 = (agents, agent_changes, audit, calls, keys, live, openapi, recordings, usage)
+V1 = (agent_changes, agents, audit, calls, do_not_call, keys, live, openapi, people, recordings, usage)
 """The rooms of the REST API; each has a `router` whose prefix begins with /v1."""
 _OTHERS = (health, twilio, transfer_webhooks, stream, playground, answered_by)
 

@@ -237,7 +237,8 @@ class Dialler:
             check_time(request.at, self._now())
         overrides = request.overrides.as_json()
         agent = with_overrides(agent, overrides)
-        wish = rules.Wish(request.to, request.from_number, request.variables, request.at or self._now())
+        is_unwanted = await self._store.is_unwanted(request.to)
+        wish = rules.Wish(request.to, request.from_number, request.variables, request.at or self._now(), is_unwanted)
         from_number = await asyncio.to_thread(rules.check, agent, wish, catalog.numbers())
         call = Call(
             call_id=uuid4().hex,

@@ -22,7 +22,7 @@ from telephony.rest import Repeat, TwilioFailed, TwilioRest
 from transcripts.call import AttemptOutcome, Call, CallStatus, Direction, EndReason
 from transcripts.models import CallRow
 from transcripts.outcomes import count_end
-from transcripts.outgoing import Lack, NoRoom, Outgoing, OutgoingStore, Room
+from transcripts.outgoing import Lack, NoRoom, Outgoing, OutgoingStore, Room, Unwanted
 
 RING_SPARE_SECS = 20.0
 """How much longer than it rings a call's slot is kept: Twilio takes a while to dial, and to ask us."""
@@ -147,7 +147,8 @@ class Placing:
                 raise NoSuchAgent
             agent = with_overrides(agent, row.overrides or {})
             variables = {name: str(value) for name, value in row.variables.items()}
-            wish = rules.Wish(row.to_number or "", row.from_number, variables, self._now())
+            is_unwanted = await self._store.is_unwanted(row.to_number or "")
+            wish = rules.Wish(row.to_number or "", row.from_number, variables, self._now(), is_unwanted)
             await asyncio.to_thread(rules.check, agent, wish, catalog.numbers())
             if self.spending is not None and (problem := await self.spending.problem_of(agent, row.call_id)):
                 raise OverBudget(problem)
@@ -171,6 +172,9 @@ class Placing:
             )
         except NoRoom as error:
             await self.give_up(call_id, EndReason.REFUSED, lacking(error.lack))
+            return None
+        except Unwanted:
+            await self.give_up(call_id, EndReason.REFUSED, rules.UNWANTED)
             return None
         if number is None:
             self._lines.give_up(call_id)

@@ -12,17 +12,25 @@ from config.placeholders import placeholders
 from config.telephone_number import is_costly
 from telephony.numbers import BadNumber, parse_e164
 
+UNWANTED = (
+    "to: whoever has this number asked not to be called; when he wishes it again, take the number off the list: "
+    "DELETE /v1/do-not-call/{number}."
+)
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """A call as somebody asks for it. `variables` are those of the call; `moment` (aware) is when it would ring."""
+    """A call as somebody asks for it. `variables` are those of the call; `moment` (aware) is when it would ring.
+
+    `is_unwanted`: whoever has the number asked not to be called.
+    """
 
     to_number: str
     from_number: str | None
     variables: Mapping[str, str]
     moment: datetime
+    is_unwanted: bool = False
 
 
 def check(agent: AgentConfig, wish: Wish, our_numbers: Collection[str]) -> str:
@@ -39,6 +47,8 @@ def check(agent: AgentConfig, wish: Wish, our_numbers: Collection[str]) -> str:
     if not agent.outbound.enabled:
         raise Forbidden(f"The agent {agent.name} may not place calls; write outbound: {{enabled: true}} into its file.")
     to_number = _checked("to", wish.to_number)
+    if wish.is_unwanted:
+        raise Forbidden(UNWANTED)
     from_number = _caller_id(agent, wish.from_number, our_numbers)
     check_number(agent, to_number)
     check_hours(agent, to_number, wish.moment)

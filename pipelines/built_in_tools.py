@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from config.agent import AgentConfig
 from pipelines.attention_tools import speak_language_for, wait_longer
 from pipelines.callbacks import schedule_callback_for
+from pipelines.do_not_call_tool import stop_calling
 from pipelines.key_tools import collect_digits_for, press_digits
 from pipelines.message_tools import send_sms, take_message
 from pipelines.recording_tools import pause_recording, resume_recording, stop_recording
@@ -22,6 +23,7 @@ BUILT_IN_TOOLS: Mapping[str, Callable[[AgentConfig], Tool]] = {
     "press_digits": lambda _agent: press_digits,
     "collect_digits": collect_digits_for,
     "schedule_callback": schedule_callback_for,
+    "stop_calling": lambda _agent: stop_calling,
     "send_sms": lambda _agent: send_sms,
     "take_message": lambda _agent: take_message,
 }
@@ -32,4 +34,6 @@ docstring and arguments, and it reaches the call through `resources(params)`."""
 def implied_tools(agent: AgentConfig) -> list[str]:
     """Return the built-in tools that an agent has by other sections of its file, without naming them in `tools:`."""
     names = ["transfer_call"] if agent.transfers else []
+    if agent.outbound.enabled:  # whom it calls may ask it to call no more
+        names.append("stop_calling")
     return [*names, "press_digits", "collect_digits"] if "digits" in agent.model_fields_set else names

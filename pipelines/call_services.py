@@ -11,6 +11,7 @@ from pipelines.ringing import Ringing
 from pipelines.sentences import Sentences
 from pipelines.toolbox import Toolbox
 from pipelines.transfer_attempt import Ringer
+from transcripts.do_not_call import DoNotCall
 from transcripts.recording_store import RecordingStore
 from transcripts.records import Records
 
@@ -28,6 +29,7 @@ class CallServices:
         agents: Those that a call may be handed over to.
         callbacks: Who arranges calls back.
         records_of: Gives an agent, by its name, its bot's own rows.
+        do_not_call: The list of numbers that nobody calls.
         ringer: Rings people for warm transfers; None: nobody can be rung.
     """
 
@@ -40,3 +42,4 @@ class CallServices:
     agents: AgentWatch | None = None
     callbacks: Callbacks | None = None
     ringer: Ringer | None = None
+    do_not_call: DoNotCall | None = None

@@ -195,6 +195,7 @@ class _CallRun:
         self._course.attention.belong_to(desk)
         desk.attending, desk.transfers, desk.keys = self._course.attention, self._transfers, self._keys
         desk.callbacks = self._services.callbacks if agent.outbound.enabled else None
+        desk.do_not_call = self._services.do_not_call
         desk.texting = self._services.toolbox.texting
         return desk
 

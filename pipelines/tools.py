@@ -14,6 +14,7 @@ from pipelines.confirmation import Confirmations
 from pipelines.keys import Keys
 from pipelines.scribe import Scribe
 from transcripts.call import Call, EndReason
+from transcripts.do_not_call import DoNotCall
 from transcripts.records import Records
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ class CallResources:
         handing_over: How the call is given to another agent.
         confirmations: What the caller was asked to agree to.
         callbacks: Who arranges calls back; None for an agent that may place no calls.
+        do_not_call: The list of numbers that nobody calls; None in a test of a tool alone.
         texting: Who sends text messages; None without an account at Twilio.
         sms_count: How many were sent in this call.
         transfers: Whom the caller may be put through to; None where the line cannot do that.
@@ -115,6 +117,7 @@ class CallResources:
     handing_over: HandingOver | None = None
     keys: Keys | None = None
     callbacks: "Callbacks | None" = None
+    do_not_call: DoNotCall | None = None
 
 
 def resources(params: FunctionCallParams) -> CallResources:

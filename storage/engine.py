@@ -28,6 +28,7 @@ from storage.sealing import RING
 from telemetry import metrics
 
 _BUSY_TIMEOUT_MS = 5_000
+_SCRUB_TRIES = 20
 _RETRY_SECS = 0.5
 _SAY_SO_EVERY_SECS = 5.0
 _ATTEMPT_SECS = 5.0
@@ -207,6 +208,35 @@ class Database:
                 return str(found.scalar()) == "off"
         except OperationalError:
             return False
+
+    async def scrub(self) -> None:
+        """See to it that what was deleted is in no file any more, as far as that is for us to do.
+
+        SQLite has overwritten it in its file, and its log is emptied here, unless somebody is reading in it for long;
+        PostgreSQL's own vacuum does it in its time.
+
+        Raises:
+            DatabaseAway: the database does not answer.
+        """
+        if self.kind != "sqlite":
+            return
+        for _ in range(_SCRUB_TRIES):
+            with self._naming_absence():
+                is_busy = await self._empty_log()
+            if not is_busy:
+                return
+            await asyncio.sleep(_RETRY_SECS)
+        logger.warning("somebody reads in the database's log for long: what was deleted leaves it with the next write")
+
+    async def _empty_log(self) -> bool:
+        """Write SQLite's log into its file and empty it; True when somebody was in the way."""
+        # Past SQLAlchemy, which would begin a transaction: none may be open.
+        async with self._opened().writer.connect() as connection:
+            raw = await connection.get_raw_connection()
+            assert raw.driver_connection is not None, "it was just taken from the pool"
+            async with raw.driver_connection.execute("PRAGMA wal_checkpoint(TRUNCATE)") as cursor:
+                (is_busy, *_) = await cursor.fetchone()
+        return bool(is_busy)
 
     async def close(self) -> None:
         """Close every connection. The object may not be used afterwards."""

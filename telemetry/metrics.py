@@ -84,6 +84,13 @@ RECORDINGS_WAITING = Gauge(
 RECORDINGS_SENT_TOTAL = Counter(
     "trunkline_recordings_sent", "Recordings moved into the bucket, or not, by outcome.", ["outcome"], registry=REGISTRY
 )
+EXPIRED_TOTAL = Counter(
+    "trunkline_expired",
+    "Calls of which something was removed because its time was over, by what.",
+    ["part"],
+    registry=REGISTRY,
+)
+ERASURES_TOTAL = Counter("trunkline_erasures", "People who were erased.", registry=REGISTRY)
 CONSENTS_TOTAL = Counter("trunkline_consents", "Records of consent, by the answer.", ["answer"], registry=REGISTRY)
 ANALYSES_TOTAL = Counter(
     "trunkline_analyses",

@@ -44,6 +44,7 @@ class Archive:
     workflows: Workflows
     keys: KeyRing
     recordings: RecordingStore
+    backlog: Backlog
 
     @asynccontextmanager
     async def at_work(self, on_closed: OnClosed) -> AsyncGenerator[None]:
@@ -82,7 +83,7 @@ async def open_archive(settings: Settings) -> AsyncGenerator[Archive]:
         recordings = await asyncio.to_thread(RecordingStore.of, settings, keys)
         closing.callback(recordings.close)
         sweeper = Sweeper(instance.name, owners, locks, backlog, workflows, ringing_secs=ringing_secs)
-        yield Archive(instance, db, store, log, sweeper, workflows, keys, recordings)
+        yield Archive(instance, db, store, log, sweeper, workflows, keys, recordings, backlog)
 
 
 @asynccontextmanager

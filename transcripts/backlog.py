@@ -8,7 +8,7 @@ import asyncio
 import fcntl
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -92,6 +92,13 @@ class Backlog:
         await asyncio.to_thread(self._write, self._folder / f"{self._name}.jsonl", lines)
         return len(lines)
 
+    async def forget(self, call_ids: Collection[str]) -> list[str]:
+        """Remove what was written from files that could not be read to their end, after `take_in`.
+
+        Returns the names of the files in which something of these calls may still wait. Raises OSError.
+        """
+        return await asyncio.to_thread(self._forget, call_ids)
+
     async def take_in(self) -> int:
         """Write what ended processes have kept, in order, and remove their files. Returns how many entries that were.
 
@@ -158,6 +165,33 @@ class Backlog:
             except SealBroken:
                 lines.append("")
         return _decode(lines)
+
+    def _forget(self, call_ids: Collection[str]) -> list[str]:
+        for file in sorted(self._folder.glob("*.unreadable")):
+            # What could be read of it is in the database already.
+            lines = file.read_text(encoding="utf-8").splitlines()
+            kept = [line for line in lines if not self._is_readable(line, file)]
+            if len(kept) < len(lines):
+                part = file.with_suffix(".part")
+                part.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+                part.rename(file)
+        return [file.name for file in self._list() if self._may_have(file, call_ids)]
+
+    def _is_readable(self, line: str, file: Path) -> bool:
+        try:
+            text = open_text(line, place_of(file), self._ring) if key_id_of_text(line) else line
+        except (SealBroken, SealingKeyMissing):
+            return False
+        return not _decode([text])[1]
+
+    def _may_have(self, file: Path, call_ids: Collection[str]) -> bool:
+        try:
+            waiting, _ = self._read(file)
+        except FileNotFoundError:
+            return False  # another process has just taken it in
+        except SealingKeyMissing:
+            return True
+        return any(each.entry.call_id in call_ids for each in waiting)
 
     def _list(self) -> list[Path]:
         return sorted(self._folder.glob("*.jsonl"))

@@ -20,6 +20,7 @@ from storage.known_keys import REQUESTS
 from storage.rows import insert_or_ignore, sealed_values
 from telemetry.request_note import note_call
 from transcripts.call import AttemptOutcome, Call, CallStatus, EndReason, RecordingStatus
+from transcripts.do_not_call import is_listed
 from transcripts.models import AttemptRow, CallRow, OutgoingRow
 
 # Any number will do as long as every version uses the same one: PostgreSQL counts calls under this advisory lock.
@@ -40,6 +41,10 @@ class NoRoom(Exception):
         """Keep which."""
         super().__init__(lack.value)
         self.lack = lack
+
+
+class Unwanted(Exception):
+    """Whoever has the number asked not to be called."""
 
 
 class OtherRequest(Exception):
@@ -142,6 +147,11 @@ class OutgoingStore:
             note_call(call_id)
         return found
 
+    async def is_unwanted(self, number: str) -> bool:
+        """Whether whoever has the number (E.164) asked not to be called."""
+        async with self._db.reader() as session:
+            return await is_listed(session, number_index(self._db.ring, number))
+
     async def adopt(self, call_id: str, owner: str) -> bool:
         """Make a call of nobody this process's. Of any number of processes one is told True."""
         change = update(CallRow).where(col(CallRow.call_id) == call_id, col(CallRow.owner).is_(None))
@@ -176,6 +186,9 @@ class OutgoingStore:
             found = await _find(session, call_id)
             if found is None or found.open_attempt is not None:
                 return None
+            # Asked in the transaction that the attempt is written in: an entry made a moment ago counts.
+            if await is_listed(session, number_index(self._db.ring, found.call.to_number or "")):
+                raise Unwanted
             await _check_room(session, room, now, but=call_id)
             number = len(found.attempts)
             await insert_or_ignore(

@@ -12,6 +12,7 @@ _EVERYWHERE = frozenset(
 _BY_KIND: Mapping[str, frozenset[str]] = {
     "call": frozenset({"reason", "guest"}),
     "consent": frozenset({"answer"}),
+    "do_not_call": frozenset({"is_written"}),
     "ladder": frozenset({"problem"}),
     "model": frozenset({"problem", "handle"}),
     "rescue": frozenset({"problem"}),
