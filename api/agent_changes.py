@@ -20,6 +20,7 @@ from api.agent_shapes import (
 )
 from api.agents import fault_shown, shown
 from api.api_keys import needs
+from api.asking import check_agent as refuse_other
 from api.deps import Services, ServicesDep
 from api.errors import IfMatchNeeded
 from api.patience import database_in_time
@@ -33,13 +34,15 @@ from storage.stored_agents import Draft, StoredAgentRow, VersionMoved
 router = APIRouter(prefix="/v1/agents", tags=["agents"])
 
 MayWriteAgents = Annotated[str, Depends(needs("agents:write"))]
+MayWriteNamed = Annotated[str, Depends(needs("agents:write", names_agent=True))]
 
 _ETAG = re.compile(r'"([1-9][0-9]{0,8})"')
 
 
 @router.post("/check")
-async def check_agent(body: AgentToCheck, services: ServicesDep, _asked_by: MayWriteAgents) -> Checked:
+async def check_agent(body: AgentToCheck, request: Request, services: ServicesDep, _asked_by: MayWriteNamed) -> Checked:
     """Check an agent without storing it: every problem, with its place and its cure."""
+    refuse_other(request, body.name)
     try:
         content = _content(body.content, body.yaml)
         async with database_in_time():
@@ -51,9 +54,10 @@ async def check_agent(body: AgentToCheck, services: ServicesDep, _asked_by: MayW
 
 @router.post("", status_code=201, responses=problems(409))
 async def create_agent(
-    body: NewAgent, request: Request, response: Response, services: ServicesDep, asked_by: MayWriteAgents
+    body: NewAgent, request: Request, response: Response, services: ServicesDep, asked_by: MayWriteNamed
 ) -> AgentShown:
     """Store a new agent as its version 1, and publish it if that is asked for."""
+    refuse_other(request, body.name)
     draft = _draft(_content(body.content, body.yaml), body.note, asked_by)
     async with database_in_time():
         row = await services.agent_desk.create(body.name, draft, is_published=body.publish)

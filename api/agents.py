@@ -3,7 +3,7 @@
 import asyncio
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 
 from api.agent_shapes import (
     AgentListed,
@@ -19,6 +19,7 @@ from api.agent_shapes import (
     WhichVersion,
 )
 from api.api_keys import needs
+from api.asking import agents_of
 from api.deps import Services, ServicesDep
 from api.patience import database_in_time
 from api.problems import Fault, problems
@@ -45,8 +46,9 @@ _HIDDEN = Fault(
 
 @router.get("")
 async def list_agents(
+    request: Request,
     services: ServicesDep,
-    _asked_by: MayReadAgents,
+    _asked_by: Annotated[str, Depends(needs("agents:read", names_agent=True))],
     limit: Limit = 50,
     cursor: Annotated[
         str | None, Query(pattern=r"^[a-z0-9-]{1,63}$", description="`next_cursor` of the page before.")
@@ -58,12 +60,15 @@ async def list_agents(
         str | None, Query(pattern=r"^\+[1-9][0-9]{6,14}$", description="Only the agents that list this number.")
     ] = None,
 ) -> AgentPage:
-    """List agents by name, those of files and stored ones; deleted ones are left out."""
-    after = cursor or ""
+    """List agents by name, those of files and stored ones; deleted ones are left out, and what a key may not see."""
+    after, own = cursor or "", agents_of(request)
     async with database_in_time():
         catalog = await services.current_agents()
         in_files = {agent.name: agent for agent in catalog.agents if not agent.origin.is_stored}
-        wanted = None if number is None else [agent.name for agent in catalog.agents if number in agent.numbers]
+        wanted = None if own is None else sorted(own)
+        if number is not None:
+            answering = [agent.name for agent in catalog.agents if number in agent.numbers]
+            wanted = [name for name in answering if own is None or name in own]
         rows: list[StoredAgentRow] = []
         if source != "yaml":
             rows = await services.in_force.store.list_agents(

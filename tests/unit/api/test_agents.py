@@ -274,8 +274,19 @@ async def test_scopes_names_and_bodies(settings: Settings) -> None:
                 problem(await line.http.get(f"/v1/agents/shop{path}", headers=reader), 404)["error"]
                 == "no_such_version"
             )
+        bound = await key(line, "agents:read", "agents:write", agents=["annex"])
+        assert (await line.http.get("/v1/agents", headers=bound)).json()["agents"] == []
+        for method, path, given in [
+            ("GET", "/v1/agents/shop", None), ("POST", "/v1/agents", body | {"name": "other"}),
+            ("DELETE", "/v1/agents/shop", None), ("POST", "/v1/agents/check", {"name": "other", "content": CONTENT}),
+        ]:  # fmt: skip
+            assert (await line.http.request(method, path, json=given, headers=bound)).status_code in (403, 404), path
+        own = body | {"name": "annex", "content": CONTENT | {"numbers": []}}
+        assert (await line.http.post("/v1/agents", json=own, headers=bound)).status_code == 201
+        [annex] = (await line.http.get("/v1/agents", headers=bound)).json()["agents"]
+        assert annex["name"] == "annex"
         entries = await line.server.services.audit.entries(_every_entry(), 10)
-        [entry] = [one for one in entries if one.action.startswith("agents.")]
+        entry = [one for one in entries if one.action.startswith("agents.")][-1]
         assert (entry.action, entry.subject_id, entry.detail) == (
             "agents.create",
             "shop",
