@@ -26,7 +26,7 @@ from transcripts.recording_store import RecordingStore, remove_folder
 from transcripts.segments import list_segments
 
 FindStatuses = Callable[[Sequence[str]], Awaitable[dict[str, str]]]
-"""Call ids to the status of each call that there is. May raise `DatabaseAway`."""
+"""Call ids to the status of each call that there is and that may have a recording. May raise `DatabaseAway`."""
 
 _LOOK_SECS = 5.0
 _LONGEST_PAUSE_SECS = 300.0
@@ -174,8 +174,8 @@ class RecordingKeeper:
                 elif not mark.exists():
                     mark.write_text(f"{self._now():.0f}")
                     logger.bind(call_id=call_id).warning(
-                        "a recording of a call that is not in the database: kept a week"
+                        "a recording that the database does not know of: kept for a week"
                     )
                 elif self._now() - float(mark.read_text() or "inf") > _UNKNOWN_FOR_SECS:
                     remove_folder(call_folder)
-                    logger.bind(call_id=call_id).warning("a recording of a call that is no more was deleted")
+                    logger.bind(call_id=call_id).warning("a recording that the database knows no more was deleted")

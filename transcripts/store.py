@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlmodel import col, func, or_, select, update
+from sqlmodel import and_, col, func, not_, or_, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from storage.engine import Database
@@ -153,11 +153,18 @@ class CallStore:
         return row
 
     async def find_statuses(self, call_ids: Sequence[str]) -> dict[str, str]:
-        """Return the status of each of these calls that there is."""
+        """Return the status of each of these calls that may have a recording.
+
+        Not of those that are over and, as their rows say, have none, or none any more.
+        """
         found: dict[str, str] = {}
         for first in range(0, len(call_ids), _AT_ONCE):
             some = call_ids[first : first + _AT_ONCE]
-            query = select(CallRow.call_id, CallRow.status).where(col(CallRow.call_id).in_(some))
+            has_none = and_(
+                col(CallRow.status) == CallStatus.ENDED.value,
+                col(CallRow.recording_status) == RecordingStatus.NONE.value,
+            )
+            query = select(CallRow.call_id, CallRow.status).where(col(CallRow.call_id).in_(some), not_(has_none))
             async with self._db.reader() as session:
                 found |= {call_id: status for call_id, status in await session.exec(query)}
         return found

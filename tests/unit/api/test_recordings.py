@@ -143,3 +143,19 @@ async def test_a_part_that_was_changed_is_not_heard_and_a_missing_key_is_named(l
     sealed_by_another.write_bytes(content[:2] + b"x" * content[1] + content[2 + content[1] :])
     answer = problem(await line.http.get(path, headers=reader), 503)
     assert answer["error"] == "sealing_key_missing"
+
+
+async def test_a_token_in_the_address_opens_one_recording_for_an_audio_element(line: Line) -> None:
+    call_id, reader = await recorded(line), await key(line, "recordings:read")
+    path, scopes = f"/v1/calls/{call_id}/recording", ["recordings:read"]
+
+    async def ask(**body: Any) -> int:
+        made = (await line.http.post("/v1/tokens", headers=reader, json={"scopes": scopes, **body})).json()
+        return (await line.http.get(f"{path}?token={made['token']}&channel=agent")).status_code
+
+    assert await ask(call_id=call_id) == 200
+    assert await ask() == 200
+    assert await ask(call_id="c2") == 403
+    assert (await line.http.get(f"{path}?token={reader['Authorization'].split()[1]}")).status_code == 401
+    entries = await line.server.services.audit.entries(AuditFilter(action="recordings.read"), 10)
+    assert [entry.actor_kind for entry in entries] == ["token", "token"]
