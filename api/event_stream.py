@@ -73,6 +73,8 @@ class EventStream(Response):
             async for piece in pieces:
                 async with asyncio.timeout(_SLOW_SECS):
                     await send({"type": "http.response.body", "body": piece, "more_body": True})
+                # What is stored comes all at once: others have their turn, and that the reader has left is noticed.
+                await asyncio.sleep(0)
             async with asyncio.timeout(_SLOW_SECS):
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
         except TimeoutError:

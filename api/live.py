@@ -118,9 +118,10 @@ async def follow_all(
         if last_event_id is None:
             place = await moves.last()
         else:
-            place = read_place(last_event_id) or Place()
-            if not await moves.is_possible(place):
+            given = read_place(last_event_id)
+            if given is None or not await moves.is_possible(given):
                 raise BadEventId
+            place = given
     return EventStream(request, services, _moves(moves, place, agents_of(request), is_live=follow))
 
 

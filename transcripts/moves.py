@@ -23,6 +23,7 @@ _PLACE = re.compile(r"([0-9]{1,18})-([0-9]{1,18})")
 _HORIZON: ColumnElement[int] = literal_column("pg_snapshot_xmin(pg_current_snapshot())::text::bigint", BigInteger)
 _HIGHEST = text("SELECT seq FROM sqlite_sequence WHERE name = 'call_moves'")
 _PIECE = 100
+_MOST_SEQ = 2**31 - 1
 
 
 class CallMoveRow(Row, table=True):
@@ -53,9 +54,11 @@ class Place:
 
 
 def read_place(text: str) -> Place | None:
-    """Return the place; None when the text is none."""
+    """Return the place; None when the text is none that there can be."""
     found = _PLACE.fullmatch(text)
-    return None if found is None else Place(int(found[1]), int(found[2]))
+    if found is None or int(found[2]) > _MOST_SEQ:
+        return None
+    return Place(int(found[1]), int(found[2]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,15 @@ from transcripts.call import Call, CallEvent, Direction, EndReason, Speaker, Tur
 NOW = datetime(2026, 3, 1, 9, tzinfo=UTC)
 
 
+_UNHURRIED = {
+    "max_reads_per_minute": 1_000_000,
+    "max_writes_per_minute": 1_000_000,
+    "max_dials_per_minute": 1_000_000,
+    "max_failed_logins": 1_000_000,
+}
+"""Otherwise most answers would be that too much is asked."""
+
+
 async def fuzz(house: House, examples: int) -> Fuzzer:
     """Ask the house; returns what came of it."""
     house.twilio.answer_policy = AnswerPolicy("busy")  # a call that goes on would be waited for at the end
@@ -65,7 +74,7 @@ def promised(fuzzer: Fuzzer) -> set[str]:
 
 
 async def test_a_few_requests_to_every_operation(make_house: Any) -> None:
-    fuzzer = await fuzz(await make_house(), 6)
+    fuzzer = await fuzz(await make_house(**_UNHURRIED), 4)
     assert asked(fuzzer) == promised(fuzzer)
     assert not fuzzer.failures, "\n\n".join(fuzzer.failures)
 
@@ -73,7 +82,7 @@ async def test_a_few_requests_to_every_operation(make_house: Any) -> None:
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
 async def test_two_hundred_requests_to_every_operation(make_house: Any, database_url: str) -> None:
-    fuzzer = await fuzz(await make_house(database_url=database_url), 200)
+    fuzzer = await fuzz(await make_house(database_url=database_url, **_UNHURRIED), 200)
     print(f"\n{database_url.split(':')[0]}\n{fuzzer.table()}")  # noqa: T201 - a long proof, its table
     assert asked(fuzzer) == promised(fuzzer)
     assert not fuzzer.failures, "\n\n".join(fuzzer.failures)

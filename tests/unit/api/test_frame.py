@@ -70,6 +70,9 @@ async def test_bodies_and_addresses_that_cannot_be_read_are_problems(open_line: 
     problem(await http.get("/v1/nothing"), 404, "no_such_path")
     problem(await http.get("/v1/calls/"), 404, "no_such_path")
     problem(await http.get("/v1/calls/%2e%2e%2f%2e%2e%2fetc%2fpasswd"), 404, "no_such_path")
+    for trick in ("..%2f..%2fetc%2fpasswd", "....//etc/passwd", "..\\..\\etc", "%2e%2e", "c1;ls", "c1'--", "c%00"):
+        for part in ("", "/recording", "/events"):
+            assert (await http.get(f"/v1/calls/{trick}{part}")).status_code in (404, 422), trick
     wrong = await http.put("/v1/calls", content=b"{}", headers=JSON)
     problem(wrong, 405, "wrong_method")
     assert set(wrong.headers["allow"].split(", ")) <= {"GET", "POST"}
