@@ -52,7 +52,7 @@ class Fuzzer:
     base_url: str
     document: dict[str, Any]
     keys: Mapping[str, str | None]
-    known: Mapping[str, Sequence[str]]
+    known: Mapping[str, Sequence[Any]]
     examples: int
     seed: int = 1
     tallies: dict[str, Tally] = field(default_factory=dict[str, Tally])

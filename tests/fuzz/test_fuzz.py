@@ -4,6 +4,7 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import httpx
 import pytest
 
 from api.openapi import document_of
@@ -51,13 +52,23 @@ async def fuzz(house: House, examples: int) -> Fuzzer:
         await services.store.add_turn(call_id, 0, Turn(Speaker.CALLER, "Hello.", 0, 900))
         await services.store.add_events(call_id, 0, [CallEvent("latency.reply", 900, {"ms": 700})])
         await services.store.finish_call(call_id, EndReason.SILENCE)
+    stored = [f"stored{number}" for number in range(6)]
+    everything = {"Authorization": f"Bearer {given['everything']}", "X-Forwarded-For": "203.0.113.9"}
+    async with httpx.AsyncClient(base_url=house.server.base_url, headers=everything, trust_env=False) as http:
+        for name in stored:
+            content = {"bot": "assistant", "greeting": "Hello."}
+            made = await http.post("/v1/agents", json={"name": name, "content": content})
+            assert made.status_code == 201, made.text
+            change = {"content": {"greeting": "Good morning."}}
+            changed = await http.patch(f"/v1/agents/{name}", json=change, headers={"If-Match": made.headers["etag"]})
+            assert changed.status_code == 200, changed.text
+        token = (await http.post("/v1/tokens", json={"scopes": ["calls:read"]})).json()
+    given["a token"] = token["token"]
     known = {
         "call_id": ["fuzz0", "fuzz1", "fuzz2"],
         "key_id": [victim.key_id],
-        "name": ["front-desk", "survey"],
-        "agent": ["front-desk", "survey"],
-        "version": ["1", "2"],
-        "number": ["+15557654321"],
+        "name": ["front-desk", *stored],
+        "number": [1, 2],
     }
     document = await asyncio.to_thread(document_of, house.server.app)
     fuzzer = Fuzzer(house.server.base_url, document, given, known, examples)
