@@ -221,7 +221,7 @@ def _forge(**changes: Any) -> Callable[[dict[str, Any], bytes, str], str]:
         _forge(claims={"aud": "somebody else"}),
         _forge(claims={"iss": "somebody else"}),
         _forge(claims={"exp": int(time.time()) + 10 * MOST_SECS}),
-        _forge(claims={"nbf": int(time.time()) + 300, "exp": int(time.time()) + 600}),
+        _forge(claims={"nbf": int(time.time()) + 36_000, "exp": int(time.time()) + 36_300}),
         _forge(claims={"sub": 7}),
         _forge(claims={"scope": ["calls:read"]}),
         _forge(claims={"exp": "soon"}),
