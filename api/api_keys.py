@@ -140,7 +140,7 @@ async def recognise(connection: HTTPConnection, services: Services, text: str) -
     except BadKey as error:
         # A key that was good once was not guessed; browsers ask on with tokens that have just expired.
         if type(error) in (BadKey, BadToken):
-            await services.gate.logins.note_failure(address)
+            await services.gate.note_failure(connection, address)
         raise
     whole = _of_key(key, Actor(ActorKind.TOKEN, key.key_id, token.token_id))
     agents = whole.agents

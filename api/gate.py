@@ -2,7 +2,10 @@
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from loguru import logger
+from starlette.requests import HTTPConnection
 
 from api.counters import open_counters
 from api.rate_limits import Logins, RateLimits
@@ -17,6 +20,18 @@ class Gate:
     tokens: Tokens
     rates: RateLimits
     logins: Logins
+    warned: list[str] = field(default_factory=list[str])
+
+    async def note_failure(self, connection: HTTPConnection, address: str) -> None:
+        """Count a wrong key, token or secret; say once that a proxy is in front which nobody has named."""
+        await self.logins.note_failure(address)
+        peer = None if connection.client is None else connection.client.host
+        if peer == address and "x-forwarded-for" in connection.headers and not self.warned:
+            self.warned.append("proxy")
+            logger.warning(
+                "requests come through a proxy that TRUNKLINE_TRUSTED_PROXIES does not name: all that come through it "
+                "are one address, and wrong keys of one keep out the others"
+            )
 
 
 @asynccontextmanager

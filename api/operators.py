@@ -59,7 +59,7 @@ async def check_attempts(connection: HTTPConnection, services: Services) -> None
 
 async def note_wrong_secret(connection: HTTPConnection, services: Services) -> None:
     """Count a wrong secret against the address that it came from."""
-    await services.gate.logins.note_failure(address_of(connection, services.settings.trusted_proxies))
+    await services.gate.note_failure(connection, address_of(connection, services.settings.trusted_proxies))
 
 
 async def check_metrics(connection: HTTPConnection, services: ServicesDep) -> None:

@@ -19,7 +19,7 @@ from api.counters import Counters, open_counters
 from api.rate_limits import Logins, RateLimits, TooManyFailures, TooManyRequests
 from config.settings import Settings
 from tests.unit.api.test_calls import key, problem
-from tests.unit.api.wire import CALL_SID, NUMBER, reachable, serve, tags
+from tests.unit.api.wire import CALL_SID, NUMBER, Line, reachable, serve, tags
 
 WRONG = "tk_" + "0" * 12 + "_" + "x" * 43
 
@@ -212,3 +212,11 @@ async def test_a_thousand_wrong_logins_do_not_keep_others_out(settings: Settings
                 assert int(refused.headers["retry-after"]) >= 1
                 assert (await ask(what, True, mine)).status_code in (200, 303)
         assert tags(await line.post("/twilio/voice", CallSid=CALL_SID, To=NUMBER)) == ["Connect"]
+
+
+async def test_a_proxy_that_nobody_has_named_is_told_of_once(line: Line, warnings: list[str]) -> None:
+    for _ in range(3):
+        headers = {"Authorization": f"Bearer {WRONG}", "X-Forwarded-For": "203.0.113.9"}
+        assert (await line.http.get("/v1/calls", headers=headers)).status_code == 401
+    assert len([line_ for line_ in warnings if "TRUNKLINE_TRUSTED_PROXIES" in line_]) == 1
+    assert "203.0.113.9" not in "".join(warnings)
