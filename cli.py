@@ -21,7 +21,7 @@ from config.errors import AgentErrors, ConfigError
 from config.settings import Settings
 from switchboard.cores import usable_cores
 from telemetry import logs
-from verbs import agents, copies, keys, people
+from verbs import agents, copies, keys, people, sealing
 from verbs.ground import load_settings, stop, with_database
 
 app = typer.Typer(
@@ -44,6 +44,7 @@ app.add_typer(people.do_not_call, name="do-not-call")
 app.add_typer(people.receipts, name="receipts")
 for verb in (people.erase, people.export, people.purge):
     app.command()(verb)
+app.add_typer(sealing.verbs, name="sealing")
 
 _ROOT = Path(__file__).parent
 _Result = TypeVar("_Result")

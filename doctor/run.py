@@ -11,6 +11,7 @@ from doctor.address_checks import check_address
 from doctor.agent_checks import check_ladders, check_models, check_sentences
 from doctor.findings import Finding, Grade, ok
 from doctor.machine_checks import check_port, check_processes, check_redis, check_room, check_secret_files
+from doctor.sealing_checks import check_sealing_keys
 from doctor.storage_checks import check_data_folder, check_database
 from doctor.twilio_checks import check_account, fallback_documents
 
@@ -37,6 +38,7 @@ async def run_doctor(
     findings.append(await check_room(settings.data_dir))
     findings.append(await check_data_folder(settings.data_dir))
     findings.append(await check_database(settings))
+    findings.append(await check_sealing_keys(settings))
     findings += check_ladders(agents)
     findings += await check_models(settings, agents)
     findings += await check_sentences(settings.data_dir / "sentences", agents)

@@ -50,7 +50,7 @@ class KeyRing:
         self.file = file
         self._keys: list[SealingKey] = []
         self._purposes: Mapping[str, bytes] = {}
-        self._looked_at = float("-inf")
+        self._missed_at = float("-inf")
         self._take(keys)
 
     @classmethod
@@ -83,16 +83,18 @@ class KeyRing:
         return [key.key_id for key in self._keys]
 
     def find(self, key_id: str) -> SealingKey:
-        """Return a key; the file is read again, at most once a second, for one that is not known.
+        """Return a key; the file is read again for one that is not known, and once a second for one it has not.
 
         Raises:
             SealingKeyMissing: it is not here.
         """
         found = self._find(key_id)
-        if found is None and self.file is not None and time.monotonic() - self._looked_at > _LOOK_AGAIN_SECS:
+        if found is None and self.file is not None and time.monotonic() - self._missed_at > _LOOK_AGAIN_SECS:
+            # Another process has made it a moment ago. Some hundred bytes, once for each rotation.
             self.read_again()
             found = self._find(key_id)
         if found is None:
+            self._missed_at = time.monotonic()
             where = self.file or "TRUNKLINE_SEALING_KEYS"
             raise SealingKeyMissing(
                 f"the sealing key {key_id} is not in {where}; put it back: what it sealed is lost without"
@@ -106,7 +108,6 @@ class KeyRing:
             BadKeyFile: it cannot be used any more.
         """
         if self.file is not None:
-            self._looked_at = time.monotonic()
             self._take(_read_file(self.file))
 
     def make_first(self) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 from loguru import logger
 from pydantic import TypeAdapter, ValidationError
 
-from storage.envelope import SealBroken, key_id_of_text, open_text, seal_text
+from storage.envelope import SealBroken, key_id_of_text, open_text, rewrap_text, seal_text
 from storage.json_text import dump_json
 from storage.key_ring import SealingKeyMissing
 from telemetry import metrics
@@ -155,6 +155,49 @@ class Backlog:
             placed.append(WaitingEntry(entry, is_placed=True))
         return placed
 
+    async def rewrap(self) -> bool:
+        """Seal the lines of all files with the current key. Returns False when another process has the folder now.
+
+        Raises:
+            SealingKeyMissing: a key is not here.
+            OSError: a file cannot be read or written.
+        """
+        if not await asyncio.to_thread(self._folder.is_dir):
+            return True
+        lock = await asyncio.to_thread(_lock, self._folder)
+        if lock is None:
+            return False
+        try:
+            await asyncio.to_thread(self._rewrap)
+            return True
+        finally:
+            os.close(lock)
+
+    def count_keys(self) -> dict[str, int]:
+        """Count the lines of all files by the id of the key that sealed them; empty: not sealed. Blocks."""
+        counts: dict[str, int] = {}
+        for file in self._list_all():
+            for line in file.read_text(encoding="utf-8").splitlines():
+                key_id = key_id_of_text(line) or ""
+                counts[key_id] = counts.get(key_id, 0) + 1
+        return counts
+
+    def _rewrap(self) -> None:
+        current = self._ring.current.key_id
+        for file in self._list_all():
+            lines = file.read_text(encoding="utf-8").splitlines()
+            if any(key_id_of_text(line) != current for line in lines):
+                self._replace(file, [self._rewrap_line(line, place_of(file)) for line in lines])
+
+    def _rewrap_line(self, line: str, place: str) -> str:
+        try:
+            return rewrap_text(line, place, self._ring) if key_id_of_text(line) else seal_text(line, place, self._ring)
+        except SealBroken:
+            return line
+
+    def _list_all(self) -> list[Path]:
+        return sorted([*self._folder.glob("*.jsonl"), *self._folder.glob("*.unreadable")])
+
     def _read(self, file: Path) -> tuple[list[WaitingEntry], int]:
         """Return the entries of a file, and how many lines are none. Raises `SealingKeyMissing`, OSError."""
         lines: list[str] = []
@@ -198,9 +241,12 @@ class Backlog:
 
     def _write(self, file: Path, lines: list[str]) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
+        self._replace(file, [seal_text(line, place_of(file), self._ring) for line in lines])
+
+    def _replace(self, file: Path, lines: Sequence[str]) -> None:
         part = file.with_suffix(".part")
-        with part.open("w", encoding="ascii") as out:
-            out.writelines(f"{seal_text(line, place_of(file), self._ring)}\n" for line in lines)
+        with part.open("w", encoding="utf-8") as out:
+            out.writelines(f"{line}\n" for line in lines)
             out.flush()
             os.fsync(out.fileno())
         part.rename(file)

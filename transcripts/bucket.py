@@ -19,7 +19,7 @@ from obstore.store import S3Store
 
 from config.bucket import is_private_host, split_bucket_url
 from config.settings import Settings
-from storage.envelope import SealBroken, SealingKeys
+from storage.envelope import SealBroken, SealingKeys, key_id_of
 from transcripts.recording_reader import RecordingReader
 from transcripts.recording_seal import HEAD_BYTES, SEAL_BYTES, open_key, rewrap_key
 from transcripts.segments import FRAME_BYTES, Samples, Segment, is_call_id, samples_of
@@ -183,6 +183,13 @@ class Bucket:
     def put_key(self, call_id: str, key_file: bytes) -> None:
         """Put another key file in the place of a recording's."""
         self._put(_key(call_id), key_file)
+
+    def find_key_id(self, call_id: str) -> str | None:
+        """Return the id of the sealing key behind a recording; None for one that is not here."""
+        try:
+            return key_id_of(self._get(_key(call_id)))
+        except FileNotFoundError:
+            return None
 
     def rewrap(self, call_id: str, keys: SealingKeys) -> bool:
         """Seal a recording's key with the current sealing key; returns whether it was sealed with another one."""

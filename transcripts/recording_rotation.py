@@ -3,13 +3,14 @@
 It may be interrupted at any place and begun again: what is done is found done. Blocks; meant for the command line.
 """
 
+import contextlib
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from storage.envelope import SealingKeys
+from storage.envelope import SealingKeys, key_id_of
 from transcripts.recording_lock import RecordingBusy, held
-from transcripts.recording_seal import find_or_make_seal, rewrap_folder
+from transcripts.recording_seal import KEY_FILE, find_or_make_seal, rewrap_folder
 from transcripts.recording_store import RecordingStore
 from transcripts.segments import Segment, find_path, list_segments, read_samples, write_segment
 
@@ -54,6 +55,23 @@ def rotate_recordings(recordings: RecordingStore) -> Rotation:
         for call_id in recordings.bucket.iter_call_ids():
             done.rewrapped += recordings.bucket.rewrap(call_id, recordings.keys)
     return done
+
+
+def count_keys(recordings: RecordingStore) -> dict[str, int]:
+    """Count recordings by the id of the key behind them; empty: those that are not sealed yet. Raises as above."""
+    counts: dict[str, int] = {}
+    for call_id in recordings.list_call_ids():
+        call_folder = recordings.folder / call_id
+        if _is_clear(call_folder):
+            counts[""] = counts.get("", 0) + 1
+        with contextlib.suppress(FileNotFoundError):
+            key_id = key_id_of((call_folder / KEY_FILE).read_bytes())
+            counts[key_id] = counts.get(key_id, 0) + 1
+    if recordings.bucket is not None:
+        for call_id in recordings.bucket.iter_call_ids():
+            if (found := recordings.bucket.find_key_id(call_id)) is not None:
+                counts[found] = counts.get(found, 0) + 1
+    return counts
 
 
 def rotate_folder(call_folder: Path, keys: SealingKeys, *, now: float, most: int | None = None) -> int:

@@ -138,6 +138,8 @@ def never_block_the_loop(monkeypatch: pytest.MonkeyPatch) -> Generator[blockbust
         function.can_block_in("concurrent/futures/thread.py", "_adjust_thread_count")
         # A log line that shows where something was raised reads the source once; it is written when a call has failed.
         function.can_block_in("loguru/_handler.py", "emit")
+        # A key that another process has just made is read when a row names it: some hundred bytes, once a rotation.
+        function.can_block_in("storage/key_ring.py", "read_again")
         # A route's place in its file is looked up once, for messages about it.
         function.can_block_in("fastapi/routing.py", "_extract_endpoint_context")
     yield guard

@@ -148,7 +148,14 @@ async def test_what_would_fail_a_call_is_a_problem_with_its_cure(tmp_path: Path)
     )
     assert not is_well
     wrong = {what: line for what, line in found.items() if line.startswith("problem")}
-    assert set(wrong) == {"agents and bots", "data folder", "database", "public address", "on_failure of desk"}
+    assert set(wrong) == {
+        "agents and bots",
+        "data folder",
+        "database",
+        "sealing keys",
+        "public address",
+        "on_failure of desk",
+    }
     assert "TRUNKLINE_DATA_DIR" in wrong["data folder"]
     assert "TRUNKLINE_DATABASE_URL" in wrong["database"]
     assert "https" in wrong["public address"]

@@ -78,6 +78,18 @@ async def test_a_key_file_that_cannot_be_used(settings: Settings) -> None:
     assert problem.exit_code == 2
 
 
+async def test_no_call_is_taken_without_the_key_of_what_is_sealed(settings: Settings) -> None:
+    async with RunningServer(settings):
+        pass
+    file = settings.data_dir / "sealing.keys"
+    key_id = file.read_text().splitlines()[-1].partition(":")[0]
+    file.unlink()
+    problem = await refusal(settings)
+    assert f"sealed with the key {key_id}, which is not in {file}; put it back from your copy" in str(problem)
+    assert problem.exit_code == 2
+    assert not file.exists()
+
+
 async def test_an_ipv6_address(settings: Settings) -> None:
     async with RunningServer(settings.model_copy(update={"host": "::1"})) as server, httpx.AsyncClient() as http:
         assert server.base_url.startswith("http://[::1]:")

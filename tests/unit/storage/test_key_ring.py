@@ -66,7 +66,6 @@ def test_all_who_start_at_once_share_one_key(tmp_path: Path) -> None:
 def test_a_key_that_another_process_has_made_is_found_when_it_is_needed(tmp_path: Path) -> None:
     one, two = started(tmp_path), load(tmp_path)
     before = seal_text("before", "t.c:1", two)
-    two._looked_at = float("-inf")  # pyright: ignore[reportPrivateUsage] - a second ago
     new = one.make_another()
     assert one.current.key_id == new
     assert two.current.key_id != new

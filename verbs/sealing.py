@@ -1,0 +1,54 @@
+"""`cli.py sealing`: another sealing key takes over; what is sealed with which key."""
+
+import importlib
+
+import typer
+
+from verbs.ground import load_settings, stop, with_database
+
+verbs = typer.Typer(help="The keys that everything private is sealed with.", no_args_is_help=True)
+
+ROOMS = (
+    "aftercall.models",
+    "privacy.tables",
+    "storage.idempotency",
+    "storage.known_keys",
+    "transcripts.do_not_call",
+    "transcripts.models",
+)
+"""Where tables with sealed columns are declared."""
+
+
+@verbs.command("rotate")
+def rotate() -> None:
+    """Make a new sealing key and give it everything that is sealed, or go on with that. The server may run."""
+    from storage.envelope import SealingError
+    from transcripts.sealing_desk import rotate as do
+
+    _know_all_tables()
+    try:
+        is_done = with_database(do(load_settings(log_level="WARNING"), print))
+    except (SealingError, OSError) as error:
+        stop(str(error), 2)
+    if not is_done:
+        raise typer.Exit(1)
+
+
+@verbs.command("status")
+def status() -> None:
+    """Print how many values are sealed with which key, or not yet; ends with 1 when some have not the current one."""
+    from storage.envelope import SealingError
+    from transcripts.sealing_desk import show_status
+
+    _know_all_tables()
+    try:
+        is_current = with_database(show_status(load_settings(log_level="WARNING"), print))
+    except (SealingError, OSError) as error:
+        stop(str(error), 2)
+    if not is_current:
+        raise typer.Exit(1)
+
+
+def _know_all_tables() -> None:
+    for room in ROOMS:
+        importlib.import_module(room)
