@@ -8,6 +8,7 @@ which survives the death of its process between dialling and writing that down (
 import asyncio
 import hashlib
 import json
+import re
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -27,6 +28,7 @@ from storage.idempotency import Claim, KeptAnswer, RepeatStore, Why
 _LONGEST_KEY = 200
 _LARGEST_ANSWER_BYTES = 1024 * 1024
 _OWN_PROMISE = frozenset({"/v1/calls"})
+_OF_CALL = re.compile(r"POST /v1/calls/([A-Za-z0-9_-]{1,64})/")
 _KEPT_HEADERS = ("content-type", "location", "etag")
 _PURGE_SECS = 600.0
 _SERVER_FAULT = 500
@@ -132,7 +134,8 @@ class Repeatable:
     async def _keep(self, answer: KeptAnswer) -> None:
         claim, self._claim = self._claim, None
         if claim is not None and self._store is not None:
-            await _patiently(self._store.keep(claim, answer))
+            about = _OF_CALL.match(self.route)
+            await _patiently(self._store.keep(claim, answer, about[1] if about else None))
 
 
 async def _patiently(doing: Any) -> None:

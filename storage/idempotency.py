@@ -10,7 +10,7 @@ from enum import Enum
 from secrets import token_hex
 from typing import Any, ClassVar
 
-from sqlmodel import Field, Index, and_, col, delete, or_, select, update
+from sqlmodel import Field, ForeignKey, Index, and_, col, delete, or_, select, text, update
 
 from storage.engine import Database
 from storage.key_ring import keyed_hash
@@ -23,12 +23,14 @@ KEPT = timedelta(hours=24)
 AT_MOST = timedelta(minutes=2)
 """A request that has no answer after this time never gets one: its process died."""
 
+_CALL = text("SELECT call_id FROM calls WHERE call_id = :call_id")
+
 
 class RepeatableRow(Row, table=True):
     """One request. `slot` is the hash of who asked, where and with which key; no `status`: it is being answered."""
 
     __tablename__ = "idempotent_requests"  # pyright: ignore[reportAssignmentType]
-    __table_args__ = (Index(None, "expires_at"),)
+    __table_args__ = (Index(None, "expires_at"), Index(None, "call_id"))
     seal: ClassVar[Seal] = Seal(("slot",))
 
     slot: str = Field(primary_key=True)
@@ -40,6 +42,8 @@ class RepeatableRow(Row, table=True):
     status: int | None = None
     headers: dict[str, Any] | None = Field(default=None, sa_type=SealedJson)
     body: str | None = Field(default=None, sa_type=SealedText)
+    call_id: str | None = Field(default=None, sa_column_args=[ForeignKey("calls.call_id", ondelete="CASCADE")])
+    """The call that the answer tells of: it is erased with it."""
 
 
 class Why(Enum):
@@ -106,12 +110,17 @@ class RepeatStore:
             return Why.OTHER_REQUEST
         return KeptAnswer(row.status or 200, dict(row.headers or {}), (row.body or "").encode())
 
-    async def keep(self, claim: Claim, answer: KeptAnswer) -> None:
-        """Keep the answer, to be given again. A claim that was taken over meanwhile changes nothing."""
+    async def keep(self, claim: Claim, answer: KeptAnswer, call_id: str | None = None) -> None:
+        """Keep the answer, to be given again. A claim that was taken over meanwhile changes nothing.
+
+        `call_id`: the call that it tells of, if there is still one of this id.
+        """
         change = update(RepeatableRow).where(*_is(claim))
         told = {"headers": answer.headers, "body": answer.body.decode("utf-8", "replace")}
         async with self._db.writer() as session:
             values = sealed_values(session, RepeatableRow, {"slot": claim.slot}, status=answer.status, **told)
+            connection = await session.connection()
+            values["call_id"] = (await connection.execute(_CALL, {"call_id": call_id})).scalar()
             await session.exec(change.values(**values))
 
     async def release(self, claim: Claim) -> None:

@@ -52,8 +52,13 @@ def upgrade() -> None:
         sa.Column("status", sa.Integer(), nullable=True),
         sa.Column("headers", sa.String(), nullable=True),
         sa.Column("body", sa.String(), nullable=True),
+        sa.Column("call_id", sa.String(), nullable=True),
         sa.PrimaryKeyConstraint("slot", name=op.f("pk_idempotent_requests")),
+        sa.ForeignKeyConstraint(
+            ["call_id"], ["calls.call_id"], name=op.f("fk_idempotent_requests_call_id_calls"), ondelete="CASCADE"
+        ),
     )
+    op.create_index(op.f("ix_idempotent_requests_call_id"), "idempotent_requests", ["call_id"])
     op.create_index(op.f("ix_idempotent_requests_expires_at"), "idempotent_requests", ["expires_at"])
     op.create_table(
         "call_moves",

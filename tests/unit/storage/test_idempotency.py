@@ -43,3 +43,20 @@ async def test_a_request_whose_process_died_is_carried_out_again_after_a_while(d
     assert await store.claim("", "POST /v1/x", "a", "h", now=NOW + AT_MOST) is Why.UNDER_WAY
     await store.release(heir)
     assert isinstance(await store.claim("", "POST /v1/x", "a", "h", now=NOW + AT_MOST), Claim)
+
+
+async def test_an_answer_about_a_call_is_erased_with_it(database: Database) -> None:
+    store = RepeatStore(database)
+    claims = [await store.claim("k1", "POST /v1/calls/c1/hang-up", key, "h", now=NOW) for key in ("a", "b")]
+    insert = "INSERT INTO calls (call_id, agent_name, direction, status, variables, created_at, recording_status)"
+    async with database.writer() as session:
+        connection = await session.connection()
+        values = "VALUES ('c1', 'a', 'browser', 'ringing', '{}', '2026-03-01 09:00:00', 'none')"
+        await connection.execute(text(f"{insert} {values}"))
+    for claim, call_id in zip(claims, ("c1", "gone"), strict=True):
+        assert isinstance(claim, Claim)
+        await store.keep(claim, KeptAnswer(200, {}, b"{}"), call_id)
+    async with database.writer() as session:
+        await (await session.connection()).execute(text("DELETE FROM calls"))
+        left = (await (await session.connection()).execute(text("SELECT call_id FROM idempotent_requests"))).all()
+    assert [tuple(row) for row in left] == [(None,)], "the one of a call that there is not"
