@@ -5,8 +5,17 @@ import shutil
 from datetime import datetime
 from pathlib import Path
 
-from backup.manifest import POSTGRES_COPY, SQLITE_COPY, WORKFLOWS_COPY, BadBackup, Manifest, describe_files
+from backup.manifest import (
+    POSTGRES_COPY,
+    RECEIPTS_COPY,
+    SQLITE_COPY,
+    WORKFLOWS_COPY,
+    BadBackup,
+    Manifest,
+    describe_files,
+)
 from config.settings import Settings
+from privacy.receipts import list_signed
 from storage.copies import CannotCopy, copy_sqlite, dump_postgres, find_revision, sqlite_file
 from storage.engine import Database
 from storage.key_ring import KEY_FILE
@@ -61,11 +70,13 @@ def make_backup(settings: Settings, target: Path, *, now: datetime, with_keys: b
     for name in SECRETS if with_keys else ():
         if (settings.data_dir / name).exists():
             shutil.copy2(settings.data_dir / name, target / name)
+    keys, receipts = asyncio.run(_read_known(settings))
+    (target / RECEIPTS_COPY).write_text(f"[{','.join(receipts)}]", encoding="utf-8")
     manifest = Manifest(
         made_at=now,
         database="postgresql" if file is None else "sqlite",
         revision=revision,
-        sealing_keys=asyncio.run(_read_known(settings)),
+        sealing_keys=keys,
         has_keys=with_keys,
         bucket=settings.recordings_url,
         files=describe_files(target),
@@ -74,11 +85,12 @@ def make_backup(settings: Settings, target: Path, *, now: datetime, with_keys: b
     return manifest
 
 
-async def _read_known(settings: Settings) -> dict[str, str]:
+async def _read_known(settings: Settings) -> tuple[dict[str, str], list[str]]:
+    """Return the proofs of the sealing keys, and the receipts of erasures."""
     database = Database(settings.database_url)
     try:
         await database.connect(settings.database_wait_secs)
-        return await read_known(database)
+        return await read_known(database), await list_signed(database)
     finally:
         await database.close()
 

@@ -11,6 +11,8 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 FORM = "trunkline-backup-1"
 MANIFEST = "manifest.json"
+RECEIPTS_COPY = "receipts.json"
+"""Receipts of all who were erased before the backup was made: with them an older one is restored."""
 SQLITE_COPY, POSTGRES_COPY, WORKFLOWS_COPY = "trunkline.db", "trunkline.pgdump", "workflows.sqlite"
 _PIECE_BYTES = 1 << 20
 

@@ -11,14 +11,18 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from backup.erasures import CannotErase
 from backup.making import BACKLOG, RECORDINGS, SECRETS
 from backup.manifest import POSTGRES_COPY, SQLITE_COPY, WORKFLOWS_COPY, BadBackup, Manifest, check_files, read_manifest
 from config.settings import Settings
 from storage.copies import fill_postgres, has_tables, sqlite_file
 from storage.engine import Database
+from storage.envelope import SealingError
+from storage.errors import DatabaseAway
 from storage.key_ring import KeyRing
 from storage.known_keys import check
 from storage.schema import is_known
+from transcripts.owners import Owners
 
 _STAGING = "restoring"
 _PARTS = (BACKLOG, RECORDINGS, WORKFLOWS_COPY)
@@ -51,6 +55,7 @@ def restore(settings: Settings, source: Path, erase_again: EraseAgain | None = N
     Raises:
         BadBackup: the backup is not whole.
         CannotRestore: it does not fit here.
+        CannotErase: somebody who was erased would come back.
         CannotCopy: PostgreSQL's program did not do it.
         SealingError: the keys that it was sealed with are not here; the message has the cure.
         DatabaseAway: the database does not answer.
@@ -75,7 +80,14 @@ def restore(settings: Settings, source: Path, erase_again: EraseAgain | None = N
         there = settings.model_copy(update={"data_dir": staging} | _database_in(settings, staging))
         if manifest.database == "postgresql":
             fill_postgres(settings.database_url, staging / POSTGRES_COPY, tools)
-        erased = asyncio.run(_open(there, keys, erase_again))
+        try:
+            erased = asyncio.run(_open(there, keys, erase_again))
+        except (CannotErase, SealingError, DatabaseAway, OSError) as error:
+            if manifest.database == "sqlite":
+                raise
+            raise CannotRestore(
+                f"{error} (the database was filled already: make it anew before you try again)"
+            ) from error
         for name in _PARTS:
             if (staging / name).exists():
                 (staging / name).rename(settings.data_dir / name)
@@ -130,6 +142,10 @@ async def _open(settings: Settings, keys: KeyRing, erase_again: EraseAgain | Non
     try:
         await database.connect(settings.database_wait_secs)
         await database.migrate()
+        # Nobody holds any of them: there was no server here.
+        owners = Owners(database)
+        for owner in await owners.list_owners():
+            await owners.close_calls_of(owner)
         return 0 if erase_again is None else await erase_again(settings, keys, database)
     finally:
         await database.close()

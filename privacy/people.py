@@ -13,8 +13,10 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from aftercall.models import AnalysisRow, CostRow, DeliveryRow, UsageRow
 from privacy.tables import ExpiredRow
 from storage.engine import Database
+from storage.key_ring import number_index
 from storage.rows import Row
 from transcripts.call import CallStatus
+from transcripts.do_not_call import DoNotCallRow
 from transcripts.models import AttemptRow, CallRow, RecordRow, TransferRow
 from transcripts.word_index import WordHashRow
 
@@ -112,6 +114,32 @@ async def _scan(db: Database, row_class: type[Any], key: str, *conditions: Any) 
         if len(rows) < _AT_ONCE:
             return
         behind = getattr(rows[-1], key)
+
+
+async def find_number(db: Database, index: str) -> str | None:
+    """Return the number that has this keyed hash; None when it is held nowhere. May read all transfers."""
+    async for number in _numbers(db, index):
+        if number and number_index(db.ring, number) == index:
+            return number
+    return None
+
+
+async def _numbers(db: Database, index: str) -> AsyncGenerator[str | None]:
+    """Yield the numbers that may have this keyed hash, the likely ones first."""
+    async with db.reader() as session:
+        call = (await session.exec(select(CallRow).where(is_of(index)).limit(1))).first()
+        listed = (await session.exec(select(DoNotCallRow).where(col(DoNotCallRow.number_index) == index))).first()
+    if call is not None:
+        yield call.from_number
+        yield call.to_number
+    if listed is not None:
+        yield listed.number
+    async for transfer in _scan(db, TransferRow, "transfer_id"):
+        yield transfer.address
+    async for row in _scan(db, CallRow, "call_id", col(CallRow.transfer_attempts).is_not(None)):
+        attempts: list[dict[str, Any]] = row.transfer_attempts or []
+        for attempt in attempts:
+            yield str(attempt.get("address") or "")
 
 
 def mentions(value: Any, number: str) -> bool:

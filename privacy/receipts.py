@@ -13,6 +13,7 @@ from sqlmodel import col, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from privacy.tables import ReceiptRow
+from storage.engine import Database
 from storage.key_ring import NUMBERS, KeyRing
 from storage.rows import insert_new
 
@@ -85,6 +86,13 @@ async def complete(
     change = update(ReceiptRow).where(col(ReceiptRow.receipt_id) == receipt_id)
     await session.exec(change.values(completed_at=now, signed=text))
     return Receipt(row.receipt_id, now, text)
+
+
+async def list_signed(db: Database) -> list[str]:
+    """Return all receipts as they were handed out, the oldest first."""
+    query = select(ReceiptRow.signed).where(col(ReceiptRow.signed).is_not(None)).order_by(col(ReceiptRow.completed_at))
+    async with db.reader() as session:
+        return [text for text in await session.exec(query) if text is not None]
 
 
 def verify(ring: KeyRing, text: str) -> dict[str, Any]:

@@ -48,10 +48,17 @@ def backup(
 
 def restore(
     folder: Annotated[Path, typer.Argument(help="What `cli.py backup` has made.")],
+    receipts: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Receipts of erasures, a folder of them, or a newer copy: these people stay erased; repeat it."
+        ),
+    ] = None,
     pg_tools: PgTools = None,
 ) -> None:
     """Make an empty data folder and database what they were when the copy was made."""
-    from backup.manifest import BadBackup
+    from backup.erasures import CannotErase, Erasures, read_receipts
+    from backup.manifest import BadBackup, read_manifest
     from backup.restoring import CannotRestore, restore
     from storage.copies import CannotCopy
     from storage.envelope import SealingError
@@ -59,9 +66,17 @@ def restore(
 
     settings = load_settings(log_level="WARNING")
     try:
-        done = restore(settings, folder, tools=pg_tools)
-    except (BadBackup, CannotRestore, CannotCopy, SealingError) as error:
+        texts = read_receipts(receipts or ())
+        erasures = Erasures(texts, read_manifest(folder).made_at)
+        done = restore(settings, folder, erasures.again, tools=pg_tools)
+    except (BadBackup, CannotRestore, CannotCopy, CannotErase, SealingError) as error:
         stop(f"nothing was restored: {error}", 2)
     except (OSError, BadDatabaseUrl, DatabaseAhead, DatabaseAway) as error:
         stop(f"nothing was restored: {error}", 3)
     print(f"{settings.data_dir} is as it was at {done.manifest.made_at.isoformat(timespec='seconds')}")
+    if receipts:
+        print(f"{done.erased} people who were erased after that were erased again")
+    else:
+        print(
+            "whoever was erased after that is in it again: erase them before the server starts (cli.py erase --phone)"
+        )

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text
 
+from backup.erasures import CannotErase, Erasures, read_receipts
 from backup.making import make_backup
 from backup.manifest import MANIFEST, BadBackup, read_manifest
 from backup.restoring import CannotRestore, restore
 from config.settings import Settings
+from privacy.errands import erase
 from storage.copies import CannotCopy
 from storage.engine import Database
 from storage.envelope import SealingError
@@ -48,8 +49,8 @@ class Kept:
         settings.data_dir.mkdir(parents=True, exist_ok=True)
         shutil.copy2(self.settings.data_dir / "sealing.keys", settings.data_dir / "sealing.keys")
 
-    def back_up(self, **options: Any) -> Path:
-        target = self.folder / "copy"
+    def back_up(self, name: str = "copy", **options: Any) -> Path:
+        target = self.folder / name
         make_backup(self.settings, target, now=NOW, tools=postgres_tools(), **({"with_keys": False} | options))
         return target
 
@@ -123,22 +124,38 @@ async def test_with_the_keys_in_it_nothing_else_is_needed(kept: Kept) -> None:
     assert await read(new) == ("+15557654321", WORDS, SOUND)
 
 
-async def test_erased_people_are_erased_before_anything_is_in_its_place(kept: Kept) -> None:
-    copy = await asyncio.to_thread(kept.back_up)
-    new = kept.somewhere_else()
-    kept.take_keys(new)
+async def test_who_was_erased_after_the_copy_stays_erased(kept: Kept) -> None:
+    older = await asyncio.to_thread(kept.back_up)
+    receipts = kept.folder / "receipts"
+    receipts.mkdir()
+    receipt = await erase(kept.settings, "+15557654321")
+    (receipts / "one.json").write_text(receipt)
+    newer = await asyncio.to_thread(lambda: kept.back_up(name="newer"))
+    made_at = read_manifest(older).made_at
 
-    async def erase(settings: Settings, _keys: KeyRing, database: Database) -> int:
-        assert not (new.data_dir / "recordings").exists()
-        async with database.writer() as session:
-            await (await session.connection()).execute(text("DELETE FROM calls"))
-        RecordingStore.of(settings, _keys).delete("c1")
-        return 1
+    async def restored(name: str, *places: Path) -> tuple[int, Settings]:
+        new = kept.somewhere_else(name)
+        kept.take_keys(new)
+        erasures = Erasures(read_receipts(places), made_at)
+        done = await asyncio.to_thread(lambda: restore(new, older, erasures.again, tools=postgres_tools()))
+        return done.erased, new
 
-    done = await asyncio.to_thread(lambda: restore(new, copy, erase, tools=postgres_tools()))
-    assert done.erased == 1
+    erased, without = await restored("without")
+    assert (erased, await read(without)) == (0, ("+15557654321", WORDS, SOUND))
+    erased, new = await restored("by-copy", newer)
+    assert erased == 1
     assert await read(new) is None
     assert not (new.data_dir / "recordings" / "c1").exists()
+    by_place = [read_receipts([place]) for place in (newer, receipts, receipts / "one.json")]
+    assert [[json.loads(text) for text in texts] for texts in by_place] == [[json.loads(receipt)]] * 3
+    (receipts / "one.json").write_text(receipt.replace(json.loads(receipt)["person_hash"], "0" * 32))
+    with pytest.raises((CannotErase, CannotRestore), match="signature"):
+        await restored("forged", receipts)
+    left = {path.name for path in (kept.folder / "forged").iterdir()}  # noqa: ASYNC240
+    assert left == {"sealing.keys"}
+    (receipts / "one.json").write_text("nonsense")
+    with pytest.raises(CannotErase, match="is no receipt"):
+        read_receipts([receipts])
 
 
 async def test_what_does_not_fit_is_refused_and_nothing_is_touched(kept: Kept) -> None:
