@@ -20,9 +20,9 @@ from api.agent_shapes import (
 )
 from api.agents import fault_shown, shown
 from api.api_keys import needs
-from api.asking import check_agent as refuse_other
+from api.asking import agents_of
 from api.deps import Services, ServicesDep
-from api.errors import IfMatchNeeded
+from api.errors import BoundElsewhere, IfMatchNeeded
 from api.patience import database_in_time
 from api.problems import problems
 from config.errors import Fault
@@ -42,7 +42,7 @@ _ETAG = re.compile(r'"([1-9][0-9]{0,8})"')
 @router.post("/check")
 async def check_agent(body: AgentToCheck, request: Request, services: ServicesDep, _asked_by: MayWriteNamed) -> Checked:
     """Check an agent without storing it: every problem, with its place and its cure."""
-    refuse_other(request, body.name)
+    _refuse_other(request, body.name)
     try:
         content = _content(body.content, body.yaml)
         async with database_in_time():
@@ -57,7 +57,7 @@ async def create_agent(
     body: NewAgent, request: Request, response: Response, services: ServicesDep, asked_by: MayWriteNamed
 ) -> AgentShown:
     """Store a new agent as its version 1, and publish it if that is asked for."""
-    refuse_other(request, body.name)
+    _refuse_other(request, body.name)
     draft = _draft(_content(body.content, body.yaml), body.note, asked_by)
     async with database_in_time():
         row = await services.agent_desk.create(body.name, draft, is_published=body.publish)
@@ -152,6 +152,13 @@ async def roll_back(
         row, before = await services.agent_desk.roll_back(name, body.to, expected=expected, at=datetime.now(UTC))
         await _note(services, request, asked_by, "agents.roll_back", row, before=before)
         return await shown(services, row, response, "published")
+
+
+def _refuse_other(request: Request, name: str) -> None:
+    """Let a key that is bound to agents make none but those. Raises `BoundElsewhere`."""
+    own = agents_of(request)
+    if own is not None and name not in own:
+        raise BoundElsewhere
 
 
 def _content(content: dict[str, Any] | None, yaml: str | None) -> dict[str, Any]:

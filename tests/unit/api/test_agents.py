@@ -280,7 +280,8 @@ async def test_scopes_names_and_bodies(settings: Settings) -> None:
             ("GET", "/v1/agents/shop", None), ("POST", "/v1/agents", body | {"name": "other"}),
             ("DELETE", "/v1/agents/shop", None), ("POST", "/v1/agents/check", {"name": "other", "content": CONTENT}),
         ]:  # fmt: skip
-            assert (await line.http.request(method, path, json=given, headers=bound)).status_code in (403, 404), path
+            answer = await line.http.request(method, path, json=given, headers=bound)
+            assert problem(answer, 403)["error"] == "bound_elsewhere", path
         own = body | {"name": "annex", "content": CONTENT | {"numbers": []}}
         assert (await line.http.post("/v1/agents", json=own, headers=bound)).status_code == 201
         [annex] = (await line.http.get("/v1/agents", headers=bound)).json()["agents"]
