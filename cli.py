@@ -21,7 +21,7 @@ from config.errors import AgentErrors, ConfigError
 from config.settings import Settings
 from switchboard.cores import usable_cores
 from telemetry import logs
-from verbs import agents, copies, keys, people, sealing
+from verbs import agents, copies, keys, people, sealing, webhooks
 from verbs.ground import load_settings, stop, with_database
 
 app = typer.Typer(
@@ -36,6 +36,7 @@ app.add_typer(bench_app, name="bench")
 numbers_app = typer.Typer(help="The telephone numbers of the Twilio account.", no_args_is_help=True)
 app.add_typer(numbers_app, name="numbers")
 app.add_typer(keys.verbs, name="keys")
+app.add_typer(webhooks.verbs, name="webhooks")
 app.command("backup")(copies.backup)
 app.command("restore")(copies.restore)
 search_app = typer.Typer(help="Calls found by the words of their transcripts.", no_args_is_help=True)

@@ -82,6 +82,13 @@ class Delivering:
             return "delivered"
         return await self._failed(row, answer.status, f"answered {answer.status}", answer.wait_secs)
 
+    async def replay(self, delivery_id: str) -> DeliveryRow | None:
+        """Have a message sent again at once; returns how it stands then, None when there is none of that id."""
+        row = await self._store.replay(delivery_id, self._now())
+        if row is not None:
+            await self.begin(delivery_id, row.attempt)
+        return row
+
     async def sweep(self) -> None:
         """Have done what is due and has been for a while. Raises `DatabaseAway`."""
         for delivery_id, attempt in await self._store.list_due(self._now() - _LATE, _SWEPT_AT_ONCE):

@@ -32,6 +32,8 @@ class DeliveryFilter:
     agent: str | None = None
     call_id: str | None = None
     endpoint_id: str | None = None
+    agents: frozenset[str] | None = None
+    """The only agents of whose calls anything may be shown; None: all."""
 
 
 class DeliveryStore:
@@ -57,6 +59,8 @@ class DeliveryStore:
         ):
             if value is not None:
                 query = query.where(col(column) == value)
+        if wanted.agents is not None:
+            query = query.where(col(DeliveryRow.agent_name).in_(wanted.agents))
         if after is not None:
             query = query.where(is_behind(after, col(DeliveryRow.created_at), col(DeliveryRow.delivery_id)))
         query = query.order_by(col(DeliveryRow.created_at).desc(), col(DeliveryRow.delivery_id).desc()).limit(limit)

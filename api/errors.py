@@ -199,6 +199,18 @@ class NotForTokens(Exception):
     """No token has this scope."""
 
 
+class NotAnalysed(Exception):
+    """The call has no analysis. Write `analysis:` into its agent, and ask for it with a POST."""
+
+
+class NotOverYet(Exception):
+    """The call is not over. Wait for its end."""
+
+
+class NoSuchDelivery(Exception):
+    """There is no such delivery."""
+
+
 class BadMoment(Exception):
     """The moment cannot be used."""
 
@@ -300,6 +312,9 @@ ANSWERS: dict[type[Exception], Answer] = {
     Forbidden: Answer(403),
     NotNow: Answer(409),
     OverLimit: Answer(429, None, {"Retry-After": "60"}),
+    NotAnalysed: Answer(404, NotAnalysed.__doc__),
+    NotOverYet: Answer(409, NotOverYet.__doc__),
+    NoSuchDelivery: Answer(404, NoSuchDelivery.__doc__),
     OverBudget: Answer(429, None, {"Retry-After": "3600"}),
     SameKeyOtherRequest: Answer(422),
     NoTwilio: Answer(503),

@@ -8,6 +8,7 @@ from api import (
     agents,
     answered_by,
     audit,
+    call_results,
     calls,
     do_not_call,
     errors,
@@ -23,6 +24,7 @@ from api import (
     transfer_webhooks,
     twilio,
     usage,
+    webhook_deliveries,
 )
 from api.frame import Frame
 from api.http_watch import HttpWatch
@@ -32,7 +34,21 @@ from api.safe_headers import OtherOrigins, SafeHeaders
 from api.slow_bodies import SlowBodies
 from config.settings import Settings
 
-V1 = (agent_changes, agents, audit, calls, do_not_call, keys, live, openapi, people, recordings, usage)
+V1 = (
+    agent_changes,
+    agents,
+    audit,
+    call_results,
+    calls,
+    do_not_call,
+    keys,
+    live,
+    openapi,
+    people,
+    recordings,
+    usage,
+    webhook_deliveries,
+)
 """The rooms of the REST API; each has a `router` whose prefix begins with /v1."""
 _OTHERS = (health, twilio, transfer_webhooks, stream, playground, answered_by)
 

@@ -35,7 +35,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "privacy",
     },
     "doctor": {"config", "storage", "telephony", "pipelines"},
-    "verbs": {"backup", "bots", "config", "pipelines", "privacy", "storage", "telemetry", "transcripts"},
+    "verbs": {"aftercall", "backup", "bots", "config", "pipelines", "privacy", "storage", "telemetry", "transcripts"},
     "simulators": set(),
     "demo": {"config", "storage", "transcripts", "simulators"},
     "chaos": {"bots", "config", "pipelines", "simulators", "telemetry", "transcripts"},

@@ -4,10 +4,11 @@ import asyncio
 from datetime import UTC, datetime
 from typing import Any
 
+import httpx
 from sqlmodel import select
 
 from aftercall.models import CostRow, DeliveryRow
-from tests.unit.aftercall.receiver import SECRET, receiving
+from tests.unit.aftercall.receiver import SECRET, ReceiverHouse, receiving
 
 FAR = datetime(9999, 1, 1, tzinfo=UTC)
 ANALYSIS = {
@@ -42,9 +43,10 @@ async def test_a_call_is_charged_analysed_and_told_of(make_house: Any) -> None:
             # What the receiver has is written down a moment later.
             while await house.server.services.after_call.deliveries.list_due(FAR, 9):  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
+            await _ask_over_the_api(house, row.call_id, receiver)
+    assert len(receiver.ids) == 4
     told = {message["type"]: message["data"] for message in receiver.came}
     assert set(receiver.ids) == {f"msg_{row.call_id}_{what}" for what in ("started", "ended", "analyzed")}
-    assert len(receiver.ids) == 3
     assert told["call.ended"]["end_reason"] == "caller_hung_up"
     assert [turn["speaker"] for turn in told["call.ended"]["transcript"]] == ["caller", "agent"]
     result = told["call.analyzed"]["analysis"]["result"]
@@ -97,6 +99,36 @@ async def test_a_call_is_charged_analysed_and_told_of(make_house: Any) -> None:
     assert sum(cost.micro_usd for cost in costs) == by_hand
     assert told["call.analyzed"]["cost_micro_usd"] == by_hand
     assert [delivery.status for delivery in deliveries] == ["delivered"] * 3
+
+
+async def _ask_over_the_api(house: Any, call_id: str, receiver: ReceiverHouse) -> None:
+    """What the API shows of it; and one message is told again, under the same id."""
+    async with httpx.AsyncClient(base_url=house.server.base_url, trust_env=False) as http:
+        analysis = (await http.get(f"/v1/calls/{call_id}/analysis")).json()
+        assert (analysis["status"], analysis["run"], analysis["attempts"]) == ("done", 1, 1)
+        costs = (await http.get(f"/v1/calls/{call_id}/costs")).json()
+        assert costs["micro_usd"] == sum(item["micro_usd"] for item in costs["items"]) > 12_900
+        page = (await http.get("/v1/webhook-deliveries", params={"limit": 2})).json()
+        assert len(page["deliveries"]) == 2
+        rest = (await http.get("/v1/webhook-deliveries", params={"limit": 2, "cursor": page["next_cursor"]})).json()
+        assert [len(rest["deliveries"]), rest["next_cursor"]] == [1, None]
+        wanted = {"event": "call.started", "of_call": call_id, "status": "delivered"}
+        [started] = (await http.get("/v1/webhook-deliveries", params=wanted)).json()["deliveries"]
+        assert (started["url"], started["attempts"], started["last_status"]) == (receiver.url, 1, 204)
+        replayed = await http.post(f"/v1/webhook-deliveries/{started['delivery_id']}/replay")
+        assert (replayed.status_code, replayed.json()["status"], replayed.json()["attempts"]) == (202, "pending", 2)
+        for path, status in (
+            ("/v1/calls/nobody/analysis", 404),
+            ("/v1/calls/nobody/costs", 404),
+            ("/v1/webhook-deliveries?status=lost", 422),
+            ("/v1/webhook-deliveries?cursor=AAAA", 422),
+        ):
+            assert (await http.get(path)).status_code == status, path
+        assert (await http.post(f"/v1/webhook-deliveries/{'0' * 32}/replay")).status_code == 404
+        assert (await http.post("/v1/calls/nobody/analysis")).status_code == 404
+    async with asyncio.timeout(10):
+        while len(receiver.ids) < 4:  # noqa: ASYNC110 - a receiver has no bell
+            await asyncio.sleep(0.05)
 
 
 def _half_up(amount: float) -> int:

@@ -15,6 +15,7 @@ from aftercall.receivers import Receiver
 from config.webhooks import WebhookEvent
 from net.pinned import AddressGuard
 from net.webhook_post import Answered, Message, NotPosted, WebhookPost, wait_secs
+from simulators.loopback import LoopbackServer
 from storage.engine import Database
 from storage.keyset import Position
 from tests.databases import make_ring
@@ -253,3 +254,20 @@ def test_a_date_is_a_time_to_wait_too() -> None:
     at = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
     assert wait_secs("Sun, 01 Mar 2026 09:01:00 GMT", at) == 60.0
     assert wait_secs("Sun, 01 Mar 2026 08:00:00 GMT", at) == 0.0
+
+
+async def test_the_receiver_of_the_documentation_takes_what_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "webhooks.md").read_text(encoding="utf-8")
+    source = page.split("```python\n")[1].split("```")[0]
+    monkeypatch.setenv("WEBHOOK_SECRET", SECRET)
+    told: list[tuple[object, ...]] = []
+    scope: dict[str, object] = {"print": lambda *what: told.append(what)}
+    exec(source, scope)
+    async with LoopbackServer(scope["app"], name="the documentation's receiver") as server:
+        post = WebhookPost(AddressGuard(frozenset({f"127.0.0.1:{server.port}"})))
+        url, body = f"http://127.0.0.1:{server.port}/calls", '{"type":"call.ended","data":{"call_id":"c1"}}'
+        assert (await post.send(Message(url, SECRET, "msg_1", body), datetime.now(UTC))).status == 204
+        other = "whsec_" + "b3Ro" * 8
+        assert (await post.send(Message(url, other, "msg_2", body), datetime.now(UTC))).status == 500
+        await post.close()
+    assert told == [("msg_1", "call.ended", "c1")]
