@@ -143,6 +143,8 @@ async def _moves(moves: Moves, place: Place, agents: frozenset[str] | None, *, i
     # Whoever loses the connection before anything has happened knows already where to go on.
     yield format_sse_event(id=str(place))
     while True:
+        # Whoever sees few agents must not look through the calls of all others again and again.
+        seen = place if agents is None else await moves.last()
         found = await moves.after(place, agents)
         for move in found:
             place = move.place
@@ -160,5 +162,8 @@ async def _moves(moves: Moves, place: Place, agents: frozenset[str] | None, *, i
             yield format_sse_event(event="end", data_str="{}")
             return
         if not found:
+            if seen > place:
+                place = seen
+                yield format_sse_event(id=str(place))
             yield None
             await asyncio.sleep(_SPACE_SECS)

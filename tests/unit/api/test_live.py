@@ -14,7 +14,7 @@ import pytest
 from api import event_stream
 from config.settings import Settings
 from tests.unit.api.wire import Line, serve
-from transcripts.call import CallEvent, EndReason
+from transcripts.call import Call, CallEvent, Direction, EndReason
 
 
 class Reader:
@@ -173,3 +173,21 @@ async def test_a_reader_who_does_not_read_is_cut_off(open_line: Line, monkeypatc
         writer.close()
         with contextlib.suppress(ConnectionError):
             await writer.wait_closed()
+
+
+async def test_a_key_bound_to_agents_is_told_of_their_calls_alone(line: Line) -> None:
+    services = line.server.services
+    now = datetime.now(UTC)
+    bound = await services.keys.create("test", ["calls:read"], now=now, agents=["survey"])
+    headers = {"Authorization": f"Bearer {bound.text}"}
+    async with reading(line, "/v1/events", **headers) as stream:
+        await services.store.open_call(Call("others", None, "front-desk", Direction.BROWSER, None, None, {}, now))
+        before = stream.last_id
+        await asyncio.sleep(0.7)
+        await services.store.open_call(Call("own", None, "survey", Direction.BROWSER, None, None, {}, now))
+        event = await stream.next()
+        assert event is not None
+        assert (event[1]["call_id"], event[1]["agent"]) == ("own", "survey")
+        assert stream.last_id != before
+    async with reading(line, "/v1/events?follow=false", stream.last_id, **headers) as stream:
+        assert await stream.rest() == [("end", {})]
