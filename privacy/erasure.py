@@ -18,6 +18,7 @@ from privacy.replies import forget_replies
 from storage.engine import Database
 from storage.key_ring import number_index
 from storage.rows import sealed_values
+from storage.sealing_rows import seal_old_rows
 from telemetry import metrics
 from transcripts.backlog import Backlog
 from transcripts.call import CallStatus, EndReason, RecordingStatus
@@ -77,6 +78,7 @@ class Eraser:
         """
         now = now or datetime.now(UTC)
         index = number_index(self.db.ring, number)
+        await seal_old_rows(self.db)  # until then a row of a version without seals is found by no number
         async with self.db.writer() as session:
             if under_way := await people.list_under_way(session, index):
                 raise CallUnderWay(under_way)

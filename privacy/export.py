@@ -16,6 +16,7 @@ from storage.engine import Database
 from storage.envelope import SealingError
 from storage.key_ring import number_index
 from storage.rows import Row
+from storage.sealing_rows import seal_old_rows
 from transcripts.bucket import BucketAway
 from transcripts.call import CallStatus
 from transcripts.do_not_call import DoNotCallRow
@@ -66,6 +67,7 @@ async def export_person(db: Database, recordings: RecordingStore, number: str) -
     """
     pipe = _Pipe()
     archive = ZipFile(cast(Any, pipe), "w", ZIP_DEFLATED)
+    await seal_old_rows(db)  # until then a row of a version without seals is found by no number
     index, counts = number_index(db.ring, number), dict[str, int]()
     now = datetime.now(UTC)
 

@@ -131,21 +131,6 @@ class Database:
         if self.ring.is_usable:
             await unlock(self, self.ring)
 
-    async def forget_erased(self) -> None:
-        """Take what was erased or overwritten out of the files too, as far as this database lets us.
-
-        SQLite overwrites it in the file itself at once (`secure_delete`), and here in its log of changes, unless a
-        reader still looks at it: then the next call does. PostgreSQL keeps dead rows until it vacuums, which it does by
-        itself; what it has written to its own log, and what was backed up, is up to its operator.
-
-        Raises:
-            DatabaseAway: the database does not answer.
-        """
-        if self.kind == "sqlite":
-            with self._naming_absence():
-                async with self._opened().writer.connect() as connection:
-                    await connection.run_sync(_truncate_log)
-
     async def count_pending_migrations(self) -> int:
         """Count what `migrate` would do; changes nothing.
 
@@ -297,12 +282,6 @@ class _NamingAbsence:
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         if error is not None and not isinstance(error, DatabaseAway) and is_away(error):
             raise DatabaseAway(f"The database {self._safe_url} does not answer ({_first_line(error)}).") from error
-
-
-def _truncate_log(connection: Connection) -> None:
-    cursor = connection.connection.cursor()  # not in a transaction, in which nothing is taken out of the log
-    cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    cursor.close()
 
 
 def _parse_url(text_url: str) -> URL:

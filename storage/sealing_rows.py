@@ -102,7 +102,7 @@ async def seal_old_rows(db: Database, *, is_rotation: bool = False, pause: bool 
         async with db.writer() as session:
             await insert_or_ignore(session, SealedTableRow, [{"name": _name(table), "sealed_at": datetime.now(UTC)}])
     if changed:
-        await db.forget_erased()
+        await db.scrub()
         logger.bind(rows=changed).info("what versions without seals have left in the clear is sealed")
     return changed
 
@@ -165,6 +165,13 @@ async def count_values(db: Database) -> dict[str, dict[str, int]]:
                 query = select(key_id, func.count()).where(column.is_not(None)).group_by(key_id)
                 counts[f"{_name(table)}.{name}"] = {row[0]: row[1] for row in await connection.execute(query)}
     return counts
+
+
+async def find_unknown_tables(db: Database) -> list[str]:
+    """Name the tables of the database (DBOS's schema aside) that no imported room has declared."""
+    async with db.reader() as session:
+        there = await (await session.connection()).run_sync(lambda connection: inspect(connection).get_table_names())
+    return sorted(set(there) - set(Row.metadata.tables) - {"alembic_version"})
 
 
 def _turn(

@@ -17,7 +17,7 @@ from config.settings import Settings
 from storage.engine import Database
 from storage.key_ring import KeyRing
 from storage.known_keys import forget, note_current, read_known
-from storage.sealing_rows import IN_THE_CLEAR, count_values, sealed_tables, turn_table
+from storage.sealing_rows import IN_THE_CLEAR, count_values, find_unknown_tables, sealed_tables, turn_table
 from transcripts.backlog import Backlog
 from transcripts.owners import Owners
 from transcripts.recording_rotation import count_keys, rotate_recordings
@@ -68,6 +68,12 @@ async def rotate(settings: Settings, write: Print, *, processes_secs: float = PR
     `processes_secs`: how long to wait for processes that run. Raises as `open_sealed_data`, and `BucketAway`.
     """
     async with open_sealed_data(settings) as data:
+        if unknown := await find_unknown_tables(data.db):
+            # Something in them may be sealed, and would be lost with a key that is thought to be unused.
+            write(
+                f"The database has tables that this program does not know: {', '.join(unknown)}; run the one that does."
+            )
+            return False
         owners = Owners(data.db)
         seen, began = await owners.read_beats(), time.monotonic()
         old = await _begin(data, write)
@@ -164,7 +170,7 @@ async def _turn_everything(data: Sealed, write: Print) -> list[str]:
         write(f"  recordings: {done.rewrapped + done.sealed}")
     if done.left:
         left.append(f"{len(done.left)} recordings are being written")
-    await data.db.forget_erased()
+    await data.db.scrub()
     return left
 
 

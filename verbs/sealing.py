@@ -11,12 +11,17 @@ verbs = typer.Typer(help="The keys that everything private is sealed with.", no_
 ROOMS = (
     "aftercall.models",
     "privacy.tables",
+    "storage.audit",
     "storage.idempotency",
+    "storage.keys",
     "storage.known_keys",
+    "storage.stored_agents",
     "transcripts.do_not_call",
     "transcripts.models",
+    "transcripts.moves",
+    "transcripts.word_index",
 )
-"""Where tables with sealed columns are declared."""
+"""Where tables are declared: a rotation must know of all that may be sealed."""
 
 
 @verbs.command("rotate")

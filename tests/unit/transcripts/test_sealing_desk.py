@@ -6,12 +6,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlmodel import SQLModel, text
 
 import transcripts.sealing_desk as desk
 from config.settings import Settings
 from storage.engine import Database
 from storage.key_ring import KeyRing
-from storage.sealing_rows import sealed_tables, turn_table
+from storage.rows import Row
+from storage.sealing_rows import turn_table
 from tests.unit.storage.test_sealing_rows import NUMBER, fill
 from transcripts.backlog import Backlog, WaitingEntry
 from transcripts.call import CallEvent
@@ -21,6 +23,9 @@ from transcripts.owners import Owners
 from transcripts.recording_seal import KEY_FILE, make_key
 from transcripts.store import CallStore
 from verbs.sealing import ROOMS
+
+for room in ROOMS:
+    importlib.import_module(room)
 
 
 def settings_of(folder: Path, database_url: str, **changes: object) -> Settings:
@@ -153,6 +158,22 @@ async def test_a_process_takes_up_a_new_key_of_the_file_with_its_next_sign_of_li
     await database.close()
 
 
-def test_every_table_that_is_sealed_is_known_to_the_command() -> None:
+def test_every_table_is_known_to_the_command() -> None:
     importlib.import_module("server")  # which knows all rooms
-    assert {table.__module__ for table in sealed_tables()} <= set(ROOMS)
+
+    def below(of: type[SQLModel]) -> list[type[SQLModel]]:
+        return [each for direct in of.__subclasses__() for each in (direct, *below(direct))]
+
+    assert {each.__module__ for each in below(Row) if hasattr(each, "__table__")} <= set(ROOMS)
+
+
+async def test_a_table_that_nobody_knows_stops_a_rotation_before_it_begins(database_url: str, tmp_path: Path) -> None:
+    settings = settings_of(tmp_path, database_url)
+    database = await filled(settings)
+    async with database.writer() as session:
+        await (await session.connection()).execute(text("CREATE TABLE hats (hat VARCHAR)"))
+    await database.close()
+    lines: list[str] = []
+    assert not await desk.rotate(settings, lines.append)
+    assert "hats" in lines[0]
+    assert len(KeyRing.load(settings).key_ids) == 1
