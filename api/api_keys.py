@@ -188,10 +188,10 @@ def _keep(connection: HTTPConnection, asked: Asked) -> Asked:
     return asked
 
 
-needs_any = _door(Rule(""))
+needs_any = _door(Rule("", names_agent=True))
 """Lets pass whoever has any key or token, whatever it is good for."""
 
-needs_key = _door(Rule("", is_for_keys=True))
+needs_key = _door(Rule("", is_for_keys=True, names_agent=True))
 """Lets pass whoever has any key; a token will not do."""
 
 MayRead = Annotated[str, Depends(needs("calls:read"))]

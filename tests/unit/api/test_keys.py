@@ -176,6 +176,10 @@ async def test_a_key_bound_to_an_agent_calls_with_no_other(line: Line) -> None:
     assert problem(await line.http.post("/v1/calls", headers=bound, json=body), 404)["error"] == "no_such_agent"
     own = await line.http.post("/v1/calls", headers=bound, json=body | {"agent": "front-desk"})
     assert problem(own, 503)["error"] == "no_twilio", "past the door; there is no Twilio here"
+    made = await token(line, bound, scopes=["calls:write"])
+    told = await line.http.post("/v1/calls", headers=bearer(made["token"]), json=body)
+    assert problem(told, 404)["error"] == "no_such_agent", "a token is bound as its key is"
+    assert (await token(line, bound, 403, scopes=["calls:write"], agent="other"))["error"] == "agents_too_wide"
 
 
 async def test_a_revoked_key_takes_its_tokens_with_it_at_once(line: Line) -> None:
