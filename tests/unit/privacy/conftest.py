@@ -13,7 +13,7 @@ from privacy.erasure import Eraser
 from storage.engine import Database
 from storage.idempotency import Claim, KeptAnswer, RepeatStore
 from storage.rows import Row, insert_new
-from tests.databases import database, database_url
+from tests.databases import IS_POSTGRES, database, database_url
 from transcripts.backlog import Backlog
 from transcripts.call import (
     CallEvent,
@@ -37,6 +37,8 @@ from transcripts.word_index import WordHashRow
 
 __all__ = ["database", "database_url", "house"]
 
+ONE_KIND = pytest.mark.parametrize("database_url", ["postgresql" if IS_POSTGRES else "sqlite"], indirect=True)
+"""For what has nothing to do with the kind of database."""
 NOW = datetime(2026, 3, 1, 9, tzinfo=UTC)
 OURS = "+15551230100"
 ANN, BEN = "+15551230177", "+15551230188"

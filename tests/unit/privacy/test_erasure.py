@@ -12,7 +12,7 @@ from privacy.erasure import CallUnderWay
 from privacy.receipts import BadReceipt
 from privacy.tables import ReceiptRow
 from storage.key_ring import number_index
-from tests.unit.privacy.conftest import ANN, BEN, NOW, OURS, House
+from tests.unit.privacy.conftest import ANN, BEN, NOW, ONE_KIND, OURS, House
 from transcripts.call import Call, CallEvent, CallStatus, Direction, EndReason, Speaker, Turn
 from transcripts.do_not_call import DoNotCall, Source
 from transcripts.entries import EventEntry, TransferAttemptsEntry
@@ -90,6 +90,7 @@ async def test_nothing_is_left_of_one_and_all_of_the_other(house: House) -> None
         assert b"in-ben" in left
 
 
+@ONE_KIND
 async def test_a_receipt_is_checked_and_found_by_the_number(house: House) -> None:
     await house.add_call("in-ann", ANN, word="quokka")
     receipt = await house.eraser.erase(ANN)
@@ -109,6 +110,7 @@ async def test_a_receipt_is_checked_and_found_by_the_number(house: House) -> Non
     assert [row.signed for row in found] == [receipt.text]
 
 
+@ONE_KIND
 async def test_somebody_of_whom_nothing_is_held_gets_a_receipt_too(house: House) -> None:
     receipt = await house.eraser.erase(ANN)
     assert receipt.content["erased"] == {}
@@ -131,6 +133,7 @@ async def test_a_call_under_way_is_never_touched(house: House, direction: Direct
     assert (await house.eraser.erase(ANN)).content["erased"]["calls"] == 2
 
 
+@ONE_KIND
 async def test_whoever_goes_on_after_a_kill_counts_everything_once(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -186,6 +189,7 @@ async def test_the_number_goes_from_calls_of_others_and_from_orphaned_records(ho
     assert await Records(house.db, "desk").get("message", "k") is None
 
 
+@ONE_KIND
 async def test_what_a_process_could_not_write_is_read_in_and_erased(house: House) -> None:
     await house.add_call("in-ann", ANN, word="quokka")
     writer = LogWriter(house.store, house.backlog)

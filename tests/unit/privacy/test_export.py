@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from zipfile import ZipFile
 
 from privacy.export import export_person
-from tests.unit.privacy.conftest import ANN, BEN, NOW, OURS, House
+from tests.unit.privacy.conftest import ANN, BEN, NOW, ONE_KIND, OURS, House
 from transcripts.call import Call, Direction
 from transcripts.do_not_call import DoNotCall, Source
 from transcripts.models import TransferRow
@@ -78,6 +78,7 @@ async def test_it_has_everything_of_one_and_nothing_of_another(house: House) -> 
     assert b"sealed:" not in b"".join(files.values())
 
 
+@ONE_KIND
 async def test_of_nobody_there_is_an_index_that_says_so(house: House) -> None:
     files = await zip_of(house, ANN)
     assert json.loads(files["index.json"])["counts"] == {
@@ -88,6 +89,7 @@ async def test_of_nobody_there_is_an_index_that_says_so(house: House) -> None:
     }
 
 
+@ONE_KIND
 async def test_after_the_erasure_nothing_is_left_to_hand_out_but_the_receipt(house: House) -> None:
     await house.add_call("in-ann", ANN, word="quokka")
     receipt = await house.eraser.erase(ANN)

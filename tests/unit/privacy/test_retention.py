@@ -9,7 +9,7 @@ import pytest
 from config.privacy import Retention
 from privacy.purging import purge_once
 from privacy.retention import Part, Purge, due_parts
-from tests.unit.privacy.conftest import ANN, BEN, NOW, OURS, House
+from tests.unit.privacy.conftest import ANN, BEN, NOW, ONE_KIND, OURS, House
 from transcripts.call import Call, Direction
 from transcripts.records import Records
 
@@ -75,6 +75,7 @@ async def test_each_part_goes_at_its_time_and_the_figures_stay(house: House) -> 
         assert b"in-ann" not in await asyncio.to_thread(house.bytes_on_disk)
 
 
+@ONE_KIND
 async def test_numbers_that_go_before_the_words_leave_the_words(house: House) -> None:
     await house.add_call("in-ann", ANN, word="quokka")
     await purge_of(house).run({"desk": Retention(numbers_days=0)}, NOW + _DAY)
@@ -84,6 +85,7 @@ async def test_numbers_that_go_before_the_words_leave_the_words(house: House) ->
     assert (await house.calls())["in-ann"].variables == {"name": "quokka name"}
 
 
+@ONE_KIND
 async def test_a_call_under_way_is_never_touched(house: House) -> None:
     await house.store.open_call(Call("now", "CA9", "desk", Direction.INBOUND, ANN, OURS, {}, NOW))
     await house.store.go_live("now")
@@ -93,6 +95,7 @@ async def test_a_call_under_way_is_never_touched(house: House) -> None:
     assert await house.rows() == before
 
 
+@ONE_KIND
 async def test_what_an_agents_file_said_last_holds_when_the_file_is_gone(house: House) -> None:
     await house.add_call("in-ann", ANN, word="quokka")
     purge, kept = purge_of(house), Retention(call_days=5)
@@ -106,6 +109,7 @@ async def test_what_an_agents_file_said_last_holds_when_the_file_is_gone(house: 
     assert (await purge.run(await purge.in_force({}), NOW + 51 * _DAY))["call"] == 1
 
 
+@ONE_KIND
 async def test_a_dry_run_counts_what_a_run_then_removes(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("privacy.retention._AT_ONCE", 2)
     for number in range(5):
@@ -119,6 +123,7 @@ async def test_a_dry_run_counts_what_a_run_then_removes(house: House, monkeypatc
     assert not any((await purge.run(kept, NOW + 2 * _DAY)).values())
 
 
+@ONE_KIND
 async def test_a_purge_that_is_killed_is_gone_on_with(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(3):
         await house.add_call(f"in-ann{number}", ANN, word="quokka")
@@ -141,6 +146,7 @@ async def test_a_purge_that_is_killed_is_gone_on_with(house: House, monkeypatch:
     assert await house.calls() == {}
 
 
+@ONE_KIND
 async def test_one_process_at_a_time(house: House, tmp_path: Path) -> None:
     inner: list[object] = []
 
