@@ -60,7 +60,7 @@ _CF_ODD = dict(
         strict=True,
     )
 )
-_NINO = re.compile(r"(?!BG|GB|NK|KN|TN|NT|ZZ)[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z]\d{6}[A-D]")
+_NINO = re.compile(r"(?!BG|GB|NK|KN|TN|NT|ZZ)(?:[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z]|QQ)\d{6}[A-D]")
 _CF = re.compile(r"[A-Z]{6}[0-9LMNP-V]{2}[A-EHLMPRST][0-9LMNP-V]{2}[A-Z][0-9LMNP-V]{3}[A-Z]")
 _NIR = re.compile(r"[12378]\d{2}(?:0[1-9]|1[0-2]|[2-9]\d)(?:\d{2}|2[AB])\d{3}\d{3}\d{2}")
 
@@ -104,7 +104,7 @@ def is_ssn(digits: str) -> bool:
 
 
 def is_nino(text: str) -> bool:
-    """United Kingdom, national insurance."""
+    """United Kingdom, national insurance; QQ is for examples."""
     return _NINO.fullmatch(text) is not None
 
 

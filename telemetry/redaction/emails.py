@@ -23,6 +23,10 @@ _TLDS = frozenset(
     pt br pl se no dk fi ie ca au nz jp in ru cz hu ro gr mx ar cl tv example test
     """.split()
 )
+_PROVIDERS = frozenset(
+    "gmail googlemail hotmail outlook yahoo icloud aol gmx web proton protonmail live msn orange libero".split()
+)
+"""Whose names need no dot before "com" to be known."""
 _NOT_A_NAME = frozenset(
     """
     us me it them him her look online website site page visit is are and or you we i here there find found more
@@ -138,6 +142,8 @@ def _domain_end(text: str, tokens: Sequence[Token], position: int) -> int | None
             at += 2
             if following.low in _DOT and tokens[at].low in _TLDS:
                 end = at
+        elif tokens[at].low in _PROVIDERS and gap == " " and following.low in _TLDS:
+            return at + 1
         elif end is None and not gap.strip(" -.,") and (len(tokens[at].low) == 1 or at - position < 3):
             at += 1  # spelled, or a name of several words: "g mail", "my company"
         else:

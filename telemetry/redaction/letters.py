@@ -20,7 +20,7 @@ _SIX = "_".join([r"\d"] * 6)
 _WRITTEN: Sequence[tuple[re.Pattern[str], Callable[[str], bool]]] = [
     (re.compile(_spread(pattern), re.I), is_id)
     for pattern, is_id in (
-        (rf"\b[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z]_{_SIX}_[A-D]\b", checksums.is_nino),
+        (rf"\b[A-Z]{{2}}_{_SIX}_[A-D]\b", checksums.is_nino),
         (r"\b\d\d_\d{3}_\d{3}_[A-Z]\b|\b[XYZ]_\d_\d{3}_\d{3}_[A-Z]\b", checksums.is_dni),
         (
             r"\b[A-Z]{3}_[A-Z]{3}_[0-9LMNP-V]{2}_[A-Z]_[0-9LMNP-V]{2}_[A-Z]_[0-9LMNP-V]{3}_[A-Z]\b",
@@ -83,7 +83,7 @@ def find_spelled(tokens: Sequence[Token], piece_at: Callable[[int], tuple[Piece 
             places += [(piece.start, piece.end)] * len(piece.digits)
         elif letter:
             spelled += letter
-            places.append((token.start, token.end))
+            places += [(token.start, token.end)] * len(letter)
         elif token.low not in FILLERS:
             yield from _in_row(spelled, places)
             spelled, places = "", []
@@ -94,6 +94,8 @@ def find_spelled(tokens: Sequence[Token], piece_at: Callable[[int], tuple[Piece 
 def _letter(token: Token) -> str:
     if len(token.low) == 1 and token.low.isascii() and token.low.isalpha():
         return token.low.upper()
+    if len(token.low) == 2 and checksums.iban_length(token.low.upper()):
+        return token.low.upper()  # the country of an IBAN, said as a word
     return _ALPHABET.get(token.low, "")
 
 

@@ -113,12 +113,19 @@ def _of_run(text: str, run: Run) -> Iterator[Span]:
         yield from _rest(text, run)
         return
     first, last, kind = found
+    if run.is_dictated and len(digits) > _LONGEST:
+        first, last = 0, len(run.pieces)  # what is left and right of it belongs to it, misheard or not
     start = run.pieces[first].start
-    lead = _LEAD.search(text, 0, start) if first == 0 and kind is Kind.PHONE else None
-    yield Span(lead.start() if lead else start, run.pieces[last - 1].end, kind)
+    yield Span(_with_lead(text, start, kind) if first == 0 else start, run.pieces[last - 1].end, kind)
     for part in (run.part(0, first), run.part(last, len(run.pieces))):
         if part.pieces:
             yield from _of_run(text, part)
+
+
+def _with_lead(text: str, start: int, kind: Kind) -> int:
+    """Return where a number begins with its plus sign or bracket."""
+    lead = _LEAD.search(text, 0, start) if kind is Kind.PHONE else None
+    return lead.start() if lead else start
 
 
 def _window(text: str, run: Run) -> tuple[int, int, Kind] | None:
@@ -198,4 +205,4 @@ def _rest(text: str, run: Run) -> Iterator[Span]:
         return
     if is_id_spoken_of and count in (9, 11, 13, 15):
         kind = Kind.NATIONAL_ID
-    yield Span(run.start, run.end, kind)
+    yield Span(_with_lead(text, run.start, kind), run.end, kind)
