@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from config.privacy import Retention
-from privacy.purging import purge_once
+from privacy.purging import purge_once, purging
 from privacy.retention import Part, Purge, due_parts
 from tests.unit.privacy.conftest import ANN, BEN, NOW, ONE_KIND, OURS, House
 from transcripts.call import Call, Direction
@@ -157,3 +157,16 @@ async def test_one_process_at_a_time(house: House, tmp_path: Path) -> None:
 
     assert await purge_once(purge_of(house), none, tmp_path, now=NOW) == dict.fromkeys(map(str, Part), 0)
     assert inner == [None]
+
+
+@ONE_KIND
+async def test_a_server_removes_what_has_expired_by_itself(house: House, tmp_path: Path) -> None:
+    await house.add_call("in-ann", ANN, word="quokka")
+
+    async def said() -> dict[str, Retention]:
+        return {"desk": Retention(call_days=1)}
+
+    async with purging(purge_of(house), said, tmp_path, first_after_secs=0), asyncio.timeout(10):
+        while await house.calls():  # noqa: ASYNC110 - a database has no event to wait for
+            await asyncio.sleep(0.02)
+    assert await purge_of(house).in_force({}) == {"desk": Retention(call_days=1)}

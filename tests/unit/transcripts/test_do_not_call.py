@@ -1,10 +1,12 @@
 """Numbers that nobody may call: entered, found, listed in pages, and dialled no more by whoever tries."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from storage.engine import Database
+from storage.errors import DatabaseAway
 from storage.keyset import Position
 from transcripts.call import Call, Direction
 from transcripts.do_not_call import DoNotCall, Source, forget_number
@@ -65,3 +67,23 @@ async def test_no_attempt_to_dial_begins_for_a_number_that_was_entered_a_moment_
     assert list(outgoing.attempts) == []
     await listed.remove(NUMBER)
     assert await store.begin_attempt("c9", "p1", Room(), now=NOW) == 0
+
+
+async def test_a_promise_that_the_database_did_not_take_is_kept_when_it_is_back(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed = DoNotCall(database)
+    monkeypatch.setattr("transcripts.do_not_call._AGAIN_SECS", 0.01)
+    with monkeypatch.context() as away:
+
+        def no_writer(_self: Database) -> None:
+            raise DatabaseAway("away")
+
+        away.setattr(Database, "writer", no_writer)
+        assert not await listed.promise(NUMBER, "c1")
+        await asyncio.sleep(0.05)
+    async with asyncio.timeout(5):
+        while await listed.find(NUMBER) is None:  # noqa: ASYNC110 - a database has no event to wait for
+            await asyncio.sleep(0.01)
+    assert await listed.promise(NUMBER, "c1")
+    await listed.close()
