@@ -39,7 +39,7 @@ async def test_each_call_keeps_the_version_that_it_began_with(make_house: Any) -
         await house.hear_out(third)
         assert (await http.delete("/v1/agents/night-desk", headers={"If-Match": etag})).status_code == 204
 
-        # The first call goes on: it was not cut off, and what its model says is still said.
+        # The first call goes on: neither the change nor the deletion cut it off.
         assert (await house.row(first)).status == "live"
         for call in (first, third):
             await call.hang_up()
