@@ -9,6 +9,7 @@ from config.routing import Routing
 from config.settings import Settings
 from doctor.address_checks import check_address
 from doctor.agent_checks import check_ladders, check_models, check_sentences
+from doctor.bucket_checks import check_bucket
 from doctor.findings import Finding, Grade, ok
 from doctor.machine_checks import check_port, check_processes, check_redis, check_room, check_secret_files
 from doctor.sealing_checks import check_sealing_keys
@@ -39,6 +40,7 @@ async def run_doctor(
     findings.append(await check_data_folder(settings.data_dir))
     findings.append(await check_database(settings))
     findings.append(await check_sealing_keys(settings))
+    findings += await check_bucket(settings)
     findings += check_ladders(agents)
     findings += await check_models(settings, agents)
     findings += await check_sentences(settings.data_dir / "sentences", agents)

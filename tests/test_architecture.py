@@ -34,7 +34,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "aftercall",
         "privacy",
     },
-    "doctor": {"config", "storage", "telephony", "pipelines"},
+    "doctor": {"config", "storage", "telephony", "transcripts", "pipelines"},
     "verbs": {"aftercall", "backup", "bots", "config", "pipelines", "privacy", "storage", "telemetry", "transcripts"},
     "simulators": set(),
     "demo": {"config", "storage", "transcripts", "simulators"},

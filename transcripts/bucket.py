@@ -163,6 +163,10 @@ class Bucket:
             except FileNotFoundError:
                 continue
 
+    def ping(self) -> None:
+        """Look whether there is anything in it."""
+        self._ask(next, iter(obstore.list(self._store, chunk_size=1)), None)
+
     def has(self, call_id: str) -> bool:
         """Return whether the bucket has a call's recording."""
         try:

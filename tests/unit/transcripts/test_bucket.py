@@ -13,6 +13,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from config.settings import Settings
+from doctor.bucket_checks import check_bucket
 from telemetry import metrics
 from tests.sealing import BOTH_KEYS, KEYS, OTHER_KEYS
 from transcripts import bucket as bucket_module
@@ -175,6 +176,17 @@ async def test_a_bucket_that_is_not_there_is_said_so(shelf: Shelf) -> None:
     with pytest.raises(BucketAway, match="TRUNKLINE_RECORDINGS_URL"):
         await shelf.look()
     assert shelf.is_here("c1")
+
+
+async def test_the_doctor_asks_for_it(shelf: Shelf) -> None:
+    (well,) = await check_bucket(shelf.settings)
+    assert str(well).endswith("/trunkline/recordings answers")
+    (away,) = await check_bucket(shelf.settings.model_copy(update={"recordings_endpoint": "http://127.0.0.1:9"}))
+    (missing,) = await check_bucket(shelf.settings.model_copy(update={"recordings_url": "s3://there-is-none/x"}))
+    for bad in (away, missing):
+        assert str(bad).startswith("problem")
+        assert "TRUNKLINE_RECORDINGS_URL" in str(bad)
+    assert await check_bucket(shelf.settings.model_copy(update={"recordings_url": None})) == []
 
 
 async def test_what_arrives_changed_stays_here(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
