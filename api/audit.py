@@ -8,6 +8,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from api.api_keys import needs
 from api.deps import ServicesDep
 from api.patience import database_in_time
+from api.shapes import When
 from storage.audit import ActorKind, AuditFilter
 
 router = APIRouter(prefix="/v1/audit", tags=["audit"])
@@ -54,8 +55,8 @@ async def list_entries(
     subject_kind: _Word | None = None,
     subject_id: _Word | None = None,
     address: _Word | None = None,
-    since: AwareDatetime | None = None,
-    until: AwareDatetime | None = None,
+    since: When | None = None,
+    until: When | None = None,
 ) -> AuditPage:
     """List what was done, newest first. `since` counts and `until` does not any more; both need their zone."""
     index = None if address is None else services.audit.index(address)
