@@ -57,6 +57,7 @@ async def run_guest(
     live: LiveCall,
 ) -> EndReason:
     """Hand the socket to the bot and wait for its end. Returns why the call ended; never raises what the bot raised."""
+    log.belong_to(agent.name, is_searched=agent.search, started_at=call.started_at)
     log.event("call.live", 0, agent=agent.name, direction=call.direction.value, guest=True)
     loop = asyncio.get_running_loop()
     began = loop.time()

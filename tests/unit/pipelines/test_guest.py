@@ -32,6 +32,9 @@ class Guests:
         self.websocket = SimpleNamespace(client_state=WebSocketState.CONNECTED)
         self.agent = AgentConfig(name="guest", bot="guest")
 
+    def belong_to(self, agent_name: str, *, is_searched: bool, started_at: datetime) -> None:
+        assert agent_name
+
     def event(self, kind: str, at_ms: int, /, **data: Any) -> None:
         assert kind in ("call.live", "call.ended")
 
