@@ -133,9 +133,14 @@ class House:
         await replies.keep(claim, KeptAnswer(201, {"location": "/v1/x"}, f'{{"to": "{word}"}}'.encode()))
 
     async def rows(self) -> dict[str, list[str]]:
-        """Return every row of every table as the database itself has it, by table."""
+        """Return every row of every table as the database itself has it, by table.
+
+        Without which tables are known to be sealed: that is found out when something is first looked for in them.
+        """
         found: dict[str, list[str]] = {}
         for table in Row.metadata.sorted_tables:
+            if table.name == "sealed_tables":
+                continue
             async with self.db.reader() as session:
                 result = await (await session.connection()).exec_driver_sql(f"SELECT * FROM {table.name}")
                 found[table.name] = sorted(repr(tuple(row)) for row in result)
