@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Request
-from pydantic import AwareDatetime, Field, StringConstraints
+from pydantic import Field, StringConstraints
 
 from api.api_keys import needs, needs_key
 from api.asking import Asked
@@ -14,7 +14,7 @@ from api.errors import AgentsTooWide, BadMoment, DeadKey, NotForTokens, ScopeToo
 from api.idempotency import keep_instead
 from api.patience import database_in_time
 from api.problems import problems
-from api.shapes import Given, Limit, Moment, Shown
+from api.shapes import Given, Limit, Moment, Shown, When
 from api.tokens import MOST_SECS, NOT_FOR_TOKENS
 from storage.keys import KeyExpired, KeyRevoked, KeyRow, NoSuchKey, check_scopes
 
@@ -43,10 +43,9 @@ class NewKeyGiven(Given):
 
     name: str = Field(min_length=1, max_length=100, description="Who or what it is for.", examples=["order desk"])
     scopes: _Scopes
-    expires_at: AwareDatetime | None = Field(
+    expires_at: When | None = Field(
         default=None,
         description="From when on it is good for nothing; left out: as long as the key that makes it.",
-        strict=False,
         examples=["2027-03-01T09:00:00Z"],
     )
     agents: _Agents | None = Field(

@@ -59,7 +59,7 @@ Cursor = Annotated[
 
 def _written_out(value: object) -> object:
     """Take a moment as text only: Pydantic would read plain numbers as Unix time."""
-    if isinstance(value, str) and not _MOMENT.match(value):
+    if not isinstance(value, datetime) and not (isinstance(value, str) and _MOMENT.match(value)):
         raise problem("must be a moment with its zone", "write it like 2026-03-01T09:00:00Z")
     return value
 
@@ -78,7 +78,7 @@ When = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_written_ou
 
 
 def _as_a_day(value: object) -> object:
-    if isinstance(value, str) and not _DAY.fullmatch(value):
+    if not isinstance(value, date) and not (isinstance(value, str) and _DAY.fullmatch(value)):
         raise problem("must be a day", "write it like 2026-03-01")
     return value
 

@@ -86,6 +86,10 @@ async def test_bodies_and_addresses_that_cannot_be_read_are_problems(open_line: 
         assert problem(await http.get(f"/v1/calls?limit={limit}"), 422, "bad_text")["detail"].startswith("limit: ")
     for moment in ("0.0", "1700000000", "0001-01-01T00:00:00%2B14:00", "9999-12-31T23:59:59-14:00", "2026-03-01"):
         problem(await http.get(f"/v1/audit?until={moment}"), 422, "bad_request")
+    for odd in (1700000000, True, "0001-01-01T00:00:00+14:00", "2027-03-01"):
+        wish = {"name": "test", "scopes": ["calls:read"], "expires_at": odd}
+        (fault,) = problem(await http.post("/v1/keys", json=wish), 422, "bad_request")["errors"]
+        assert fault["where"].endswith("expires_at"), fault
     (fault,) = problem(await http.get("/v1/calls?limit=0"), 422, "bad_request")["errors"]
     assert fault == {"where": "limit", "problem": "must be >= 1 (got '0')", "cure": ""}
 
