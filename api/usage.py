@@ -25,7 +25,7 @@ _USUAL_DAYS = 30
 class UsedItem(Shown):
     """So much of one thing."""
 
-    item: str = Field(description="A name of the price table, or `unpriced`.", examples=["gemini_audio_out"])
+    item: str = Field(description="What was used, as in a call's costs.", examples=["audio_out"])
     unit: str = Field(examples=["token"])
     quantity: int
     micro_usd: int = Field(description="What it cost, in millionths of a US dollar.")
