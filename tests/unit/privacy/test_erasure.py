@@ -13,6 +13,8 @@ from privacy.receipts import BadReceipt
 from privacy.tables import ReceiptRow
 from storage.key_ring import number_index
 from tests.unit.privacy.conftest import ANN, BEN, NOW, ONE_KIND, OURS, House
+from storage.sealing_rows import seal_old_rows
+from tests.unit.privacy.conftest import ANN, BEN, NOW, OURS, House
 from transcripts.call import Call, CallEvent, CallStatus, Direction, EndReason, Speaker, Turn
 from transcripts.do_not_call import DoNotCall, Source
 from transcripts.entries import EventEntry, TransferAttemptsEntry
@@ -122,6 +124,7 @@ async def test_a_call_under_way_is_never_touched(house: House, direction: Direct
     await house.add_call("in-ann", ANN, word="quokka")
     sides = (ANN, OURS) if direction is Direction.INBOUND else (OURS, ANN)
     await house.store.open_call(Call("now", "CA9", "desk", direction, *sides, {}, NOW))
+    await seal_old_rows(house.db)
     for status in (CallStatus.RINGING, CallStatus.LIVE):
         if status is CallStatus.LIVE:
             await house.store.go_live("now")
