@@ -12,9 +12,8 @@ from privacy.erasure import CallUnderWay
 from privacy.receipts import BadReceipt
 from privacy.tables import ReceiptRow
 from storage.key_ring import number_index
-from tests.unit.privacy.conftest import ANN, BEN, NOW, ONE_KIND, OURS, House
 from storage.sealing_rows import seal_old_rows
-from tests.unit.privacy.conftest import ANN, BEN, NOW, OURS, House
+from tests.unit.privacy.conftest import ANN, BEN, NOW, ONE_KIND, OURS, House
 from transcripts.call import Call, CallEvent, CallStatus, Direction, EndReason, Speaker, Turn
 from transcripts.do_not_call import DoNotCall, Source
 from transcripts.entries import EventEntry, TransferAttemptsEntry
