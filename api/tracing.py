@@ -42,5 +42,8 @@ async def open_traces(
 
             log.watches.append(watch)
             workflows.watch = watch_work
-            logs.tell_traces()
-        yield tracer
+            logs.tell_traces(True)
+        try:
+            yield tracer
+        finally:
+            logs.tell_traces(False)

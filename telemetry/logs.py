@@ -95,10 +95,10 @@ def in_call(call_id: str) -> AbstractContextManager[None]:
     return logger.contextualize(call_id=call_id)
 
 
-def tell_traces() -> None:
-    """Have lines in JSON name the trace of their call from now on."""
+def tell_traces(is_on: bool) -> None:
+    """Have lines in JSON name the trace of their call from now on, or no more."""
     global _tells_traces
-    _tells_traces = True
+    _tells_traces = is_on
 
 
 def _as_json(record: "Record", traceback: str) -> str:

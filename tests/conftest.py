@@ -7,6 +7,9 @@ from collections.abc import Iterator
 import pytest
 from loguru import logger
 
+from storage import schema
+from tests.databases import upgrade_quickly
+
 logger.remove()
 logger.add(lambda line: sys.stderr.write(line), level="WARNING", format="{time:HH:mm:ss.SSS} {level} {name}: {message}")
 
@@ -28,6 +31,20 @@ def _rank(item: pytest.Item) -> int:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the slowest first; the order is otherwise that of the files."""
     items.sort(key=_rank)
+
+
+_MIGRATES_ITSELF = (
+    "tests/unit/storage/test_schema",
+    "tests/unit/storage/test_migration",
+    "tests/unit/storage/test_engine",
+)
+
+
+@pytest.fixture(autouse=True)
+def _quick_schema(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:  # pyright: ignore[reportUnusedFunction]
+    """Let no test but those of the migrations wait for all of them."""
+    if not request.node.nodeid.startswith(_MIGRATES_ITSELF):
+        monkeypatch.setattr(schema, "upgrade", upgrade_quickly)
 
 
 if os.environ.get("TEST_DATABASE") == "postgresql":

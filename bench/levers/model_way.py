@@ -2,7 +2,7 @@
 
 from typing import Any
 
-import server
+from api import opening
 from bench.levers.patching import nothing, replace
 from config.settings import Settings
 from pipelines import gemini_live
@@ -26,7 +26,7 @@ def make_a_client_for_each_call() -> None:
             link._client = make_client(made_by[-1])
         open_link(link)
 
-    make_client = replace(server, "client_for", remember)
+    make_client = replace(opening, "client_for", remember)
     open_link = replace(ModelLink, "open", open_with_own_client)
 
 

@@ -1,6 +1,6 @@
 """A call without a network: a line whose time is moved by hand, its scribe and its conductor."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import pytest
@@ -11,6 +11,7 @@ from pipelines.conductor import Conductor
 from pipelines.line import CallLine
 from pipelines.scribe import Scribe
 from pipelines.sentences import SentenceKind
+from telemetry.redaction import Kind
 from transcripts.call import CallEvent, Turn
 
 
@@ -30,6 +31,9 @@ class MemoryLog:
 
     def turn(self, turn: Turn) -> None:
         self.turns.append(turn)
+
+    def leave_out(self, kinds: Collection[Kind]) -> None:
+        self.left_out = set(kinds)
 
 
 class QuietCall:
