@@ -1,6 +1,7 @@
 """A whole house for a call: the server, the stand-in Gemini and the stand-in Twilio, over real sockets in one loop."""
 
 import asyncio
+import contextlib
 import os
 import shutil
 import traceback
@@ -185,9 +186,16 @@ async def make_house(tmp_path: Path, never_block_the_loop: blockbuster.BlockBust
             server = await closing.enter_async_context(RunningServer(loaded))
             never_block_the_loop.activate()
             closing.callback(never_block_the_loop.deactivate)
+            callers.append(caller)
             return House(server, caller, emulator, tmp_path / "data")
 
+        callers: list[TwilioSimulator] = []
         yield build
+        # Whoever the test left on the line hangs up, so that no server waits to say goodbye to him.
+        left = [call for caller in callers for call in caller.calls.values() if call.outcome is None]
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(5):
+                await asyncio.gather(*(call.hang_up() for call in left))
 
 
 @pytest.fixture
