@@ -50,5 +50,5 @@ def _changes(before: object, after: object, path: Path) -> Iterator[Change]:
             yield Change(dotted((*path, position)), "removed", before=first[position])
         for position in range(len(first), len(second)):
             yield Change(dotted((*path, position)), "added", after=second[position])
-    elif type(before) is not type(after) or before != after:
+    elif type(both[0]) is not type(both[1]) or before != after:
         yield Change(dotted(path), "changed", *both)

@@ -20,6 +20,8 @@ _SLOWEST_FIRST = (
     "tests/calls/",
     "tests/unit/demo/",
 )
+# With so many other tests between two groups of drills, one or two groups are under way at any time.
+_DRILLS_APART = 20
 
 
 def _rank(item: pytest.Item) -> int:
@@ -29,8 +31,16 @@ def _rank(item: pytest.Item) -> int:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the slowest first; the order is otherwise that of the files."""
+    """Put the slowest first; the order is otherwise that of the files.
+
+    Drills measure how long a caller hears nothing: they are dealt among the others, or all would be heard at once.
+    """
     items.sort(key=_rank)
+    drills = [item for item in items if item.nodeid.startswith("tests/chaos/test_drills")]
+    others = [item for item in items if not item.nodeid.startswith("tests/chaos/test_drills")]
+    for number, drill in enumerate(drills):
+        others.insert(number * _DRILLS_APART, drill)
+    items[:] = others
 
 
 _MIGRATES_ITSELF = (
