@@ -127,7 +127,10 @@ async def round_of_calls(endings: Endings, times: int) -> int:
 
 @pytest.mark.parametrize(
     ("calls", "times"),
-    [(20, 1), pytest.param(500, 4, marks=[pytest.mark.soak, pytest.mark.timeout(1800)])],
+    [
+        pytest.param(20, 1, marks=pytest.mark.soak),
+        pytest.param(500, 4, marks=[pytest.mark.soak, pytest.mark.timeout(1800)]),
+    ],
 )
 async def test_the_server_is_back_at_its_level_after_calls_of_every_ending(
     calls: int, times: int, tmp_path: Path
