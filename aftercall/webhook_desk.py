@@ -1,6 +1,5 @@
 """Webhooks from the command line: the database opened for one errand, and what came of it as lines of text."""
 
-import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -11,7 +10,7 @@ from aftercall.delivery_store import DeliveryFilter, DeliveryStore
 from aftercall.models import DeliveryRow, WebhookSecretRow
 from config.settings import Settings
 from storage.engine import Database
-from storage.key_ring import KeyRing
+from storage.errand import open_database
 
 
 class NoSuchDelivery(Exception):
@@ -21,13 +20,8 @@ class NoSuchDelivery(Exception):
 @asynccontextmanager
 async def open_deliveries(settings: Settings) -> AsyncGenerator[tuple[Database, DeliveryStore]]:
     """Yield the deliveries of the server with these settings. Raises `storage.errors` when that cannot be."""
-    database = Database(settings.database_url, await asyncio.to_thread(KeyRing.load, settings))
-    await database.connect(settings.database_wait_secs)
-    try:
-        await database.migrate()
+    async with open_database(settings) as database:
         yield database, DeliveryStore(database)
-    finally:
-        await database.close()
 
 
 async def list_deliveries(settings: Settings, status: str | None, agent: str | None, limit: int) -> str:

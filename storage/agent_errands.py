@@ -21,6 +21,7 @@ from storage.agents_in_force import AgentsInForce
 from storage.audit import COMMAND_LINE, AuditStore
 from storage.engine import Database
 from storage.envelope import SealingError
+from storage.errand import open_database
 from storage.errors import DatabaseAhead, DatabaseAway
 from storage.key_ring import KeyRing
 from storage.stored_agents import AgentStore, Draft, NoSuchStoredAgent
@@ -31,13 +32,8 @@ _BY = "cli"
 @asynccontextmanager
 async def open_store(settings: Settings) -> AsyncGenerator[tuple[AgentStore, AuditStore, Database]]:
     """Yield the stored agents of the server with these settings. Raises `storage.errors` when that cannot be."""
-    database = Database(settings.database_url, await asyncio.to_thread(KeyRing.load, settings))
-    await database.connect(settings.database_wait_secs)
-    try:
-        await database.migrate()
+    async with open_database(settings) as database:
         yield AgentStore(database), AuditStore(database), database
-    finally:
-        await database.close()
 
 
 async def read_catalog(settings: Settings, checks: Checks) -> AgentCatalog:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from config.settings import Settings
 from storage.audit import COMMAND_LINE, AuditStore
-from storage.engine import Database
+from storage.errand import open_database
 from storage.keys import KeyRow, KeyStore
 
 
@@ -16,13 +16,8 @@ async def open_keys(settings: Settings) -> AsyncGenerator[tuple[KeyStore, AuditS
 
     Raises `storage.errors` when its database cannot be used.
     """
-    database = Database(settings.database_url)
-    await database.connect(settings.database_wait_secs)
-    try:
-        await database.migrate()
+    async with open_database(settings, is_unsealed=False) as database:
         yield KeyStore(database), AuditStore(database)
-    finally:
-        await database.close()
 
 
 async def create_key(

@@ -3,8 +3,7 @@
 from collections.abc import Collection
 
 from config.settings import Settings
-from storage.engine import Database
-from storage.key_ring import KeyRing
+from storage.errand import open_database
 from transcripts.word_index import WordIndex
 
 
@@ -13,12 +12,7 @@ async def index_calls(settings: Settings, agents: Collection[str]) -> str:
 
     Raises `storage.errors` and `storage.envelope.SealingError` when the database cannot be used.
     """
-    database = Database(settings.database_url, KeyRing.load(settings))
-    await database.connect(settings.database_wait_secs)
-    try:
-        await database.migrate()
+    async with open_database(settings) as database:
         indexed, removed = await WordIndex(database).index_again(agents)
-    finally:
-        await database.close()
     of_whom = ", ".join(sorted(agents)) or "no agent: none has search: true"
     return f"{indexed} calls can be found by their words ({of_whom}); the words of {removed} others were removed"
