@@ -17,7 +17,7 @@ from backup.manifest import (
 from config.settings import Settings
 from privacy.receipts import list_signed
 from storage.copies import CannotCopy, copy_sqlite, dump_postgres, find_revision, sqlite_file
-from storage.engine import Database
+from storage.errand import open_database
 from storage.key_ring import KEY_FILE
 from storage.known_keys import read_known
 from transcripts.recording_store import list_call_ids
@@ -87,12 +87,8 @@ def make_backup(settings: Settings, target: Path, *, now: datetime, with_keys: b
 
 async def _read_known(settings: Settings) -> tuple[dict[str, str], list[str]]:
     """Return the proofs of the sealing keys, and the receipts of erasures."""
-    database = Database(settings.database_url)
-    try:
-        await database.connect(settings.database_wait_secs)
+    async with open_database(settings, is_unsealed=False, is_migrated=False) as database:
         return await read_known(database), await list_signed(database)
-    finally:
-        await database.close()
 
 
 def _copy_folder(source: Path, target: Path) -> None:

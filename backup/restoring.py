@@ -18,6 +18,7 @@ from config.settings import Settings
 from storage.copies import fill_postgres, has_tables, sqlite_file
 from storage.engine import Database
 from storage.envelope import SealingError
+from storage.errand import open_database
 from storage.errors import DatabaseAway
 from storage.key_ring import KeyRing
 from storage.known_keys import check
@@ -138,17 +139,12 @@ def _database_in(settings: Settings, staging: Path) -> dict[str, str]:
 
 async def _open(settings: Settings, keys: KeyRing, erase_again: EraseAgain | None) -> int:
     """Open the restored database, which proves that its keys are here, and bring it up to date."""
-    database = Database(settings.database_url, keys)
-    try:
-        await database.connect(settings.database_wait_secs)
-        await database.migrate()
+    async with open_database(settings, keys=keys) as database:
         # Nobody holds any of them: there was no server here.
         owners = Owners(database)
         for owner in await owners.list_owners():
             await owners.close_calls_of(owner)
         return 0 if erase_again is None else await erase_again(settings, keys, database)
-    finally:
-        await database.close()
 
 
 __all__ = ["BadBackup", "CannotRestore", "EraseAgain", "Restored", "restore"]

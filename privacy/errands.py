@@ -16,9 +16,10 @@ from privacy.purging import purge_once
 from privacy.retention import Purge
 from storage.audit import COMMAND_LINE, AuditStore
 from storage.engine import Database
-from storage.key_ring import KeyRing, number_index
+from storage.key_ring import number_index
 from transcripts.backlog import Backlog
 from transcripts.do_not_call import DoNotCall, Source
+from transcripts.errand import open_house
 from transcripts.recording_store import RecordingStore
 from transcripts.store import CallStore
 
@@ -33,16 +34,8 @@ class _House:
 @asynccontextmanager
 async def _opened(settings: Settings) -> AsyncGenerator[_House]:
     """Open the database and recordings. Raises `storage.errors` and `SealingError` when they cannot be used."""
-    keys = await asyncio.to_thread(KeyRing.load, settings)
-    db = Database(settings.database_url, keys)
-    await db.connect(settings.database_wait_secs)
-    recordings = RecordingStore.of(settings, keys)
-    try:
-        await db.migrate()
+    async with open_house(settings) as (db, recordings):
         yield _House(db, recordings, AuditStore(db))
-    finally:
-        recordings.close()
-        await db.close()
 
 
 async def erase(settings: Settings, number: str, *, keep_do_not_call: bool = True) -> str:

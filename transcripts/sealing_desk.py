@@ -19,6 +19,7 @@ from storage.key_ring import KeyRing
 from storage.known_keys import forget, note_current, read_known
 from storage.sealing_rows import IN_THE_CLEAR, count_values, find_unknown_tables, sealed_tables, turn_table
 from transcripts.backlog import Backlog
+from transcripts.errand import open_house
 from transcripts.owners import Owners
 from transcripts.recording_rotation import count_keys, rotate_recordings
 from transcripts.recording_store import RecordingStore
@@ -49,17 +50,8 @@ class Sealed:
 @asynccontextmanager
 async def open_sealed_data(settings: Settings) -> AsyncGenerator[Sealed]:
     """Open it for one errand. Raises `storage.errors` and `SealingError` when it cannot be used."""
-    db = Database(settings.database_url, await asyncio.to_thread(KeyRing.load, settings))
-    await db.connect(settings.database_wait_secs)
-    try:
-        await db.migrate()
-        recordings = await asyncio.to_thread(RecordingStore.of, settings, db.ring)
-        try:
-            yield Sealed(db, recordings, Backlog(settings.data_dir / "log-backlog", "sealing", CallStore(db)))
-        finally:
-            recordings.close()
-    finally:
-        await db.close()
+    async with open_house(settings) as (db, recordings):
+        yield Sealed(db, recordings, Backlog(settings.data_dir / "log-backlog", "sealing", CallStore(db)))
 
 
 async def rotate(settings: Settings, write: Print, *, processes_secs: float = PROCESSES_SECS) -> bool:

@@ -31,10 +31,16 @@ def stop(message: str, exit_code: int) -> NoReturn:
 
 
 def with_database(errand: Coroutine[Any, Any, _Result]) -> _Result:
-    """Run an errand that opens the database; one that cannot be used ends the program with exit code 3."""
+    """Run an errand that opens the database; one that cannot be used ends the program with exit code 3.
+
+    A sealing key that is missing or wrong ends it with 2: waiting or trying again does not help.
+    """
+    from storage.envelope import SealingError
     from storage.errors import BadDatabaseUrl, DatabaseAhead, DatabaseAway
 
     try:
         return asyncio.run(errand)
+    except SealingError as error:
+        stop(str(error), 2)
     except (BadDatabaseUrl, DatabaseAhead, DatabaseAway) as error:
         stop(str(error), 3)

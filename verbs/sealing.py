@@ -27,13 +27,12 @@ ROOMS = (
 @verbs.command("rotate")
 def rotate() -> None:
     """Make a new sealing key and give it everything that is sealed, or go on with that. The server may run."""
-    from storage.envelope import SealingError
     from transcripts.sealing_desk import rotate as do
 
     _know_all_tables()
     try:
         is_done = with_database(do(load_settings(log_level="WARNING"), print))
-    except (SealingError, OSError) as error:
+    except OSError as error:
         stop(str(error), 2)
     if not is_done:
         raise typer.Exit(1)
@@ -42,13 +41,12 @@ def rotate() -> None:
 @verbs.command("status")
 def status() -> None:
     """Print how many values are sealed with which key, or not yet; ends with 1 when some have not the current one."""
-    from storage.envelope import SealingError
     from transcripts.sealing_desk import show_status
 
     _know_all_tables()
     try:
         is_current = with_database(show_status(load_settings(log_level="WARNING"), print))
-    except (SealingError, OSError) as error:
+    except OSError as error:
         stop(str(error), 2)
     if not is_current:
         raise typer.Exit(1)
