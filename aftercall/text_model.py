@@ -25,7 +25,7 @@ from aftercall.models import AnalysisProblem
 from aftercall.transcript_prompt import Question
 from config.settings import Settings
 from net.gemini_http import gemini_http
-from net.webhook_post import wait_secs
+from net.retry_after import read_wait_secs
 
 DEADLINE_SECS = 90.0
 _BUSY, _TOO_LATE = 429, 408
@@ -127,7 +127,7 @@ def _refused(error: APIError) -> TextAnswer:
     if code == _BUSY:
         response = cast(Any, error.response)
         headers = cast(Mapping[str, str], getattr(response, "headers", None) or {})
-        asked_secs = wait_secs(headers.get("retry-after", ""), datetime.now(UTC))
+        asked_secs = read_wait_secs(headers.get("retry-after", ""), datetime.now(UTC))
         return TextAnswer(problem=AnalysisProblem.BUSY, wait_secs=asked_secs)
     if code == _TOO_LATE or not 400 <= code < 500:
         return TextAnswer(problem=AnalysisProblem.UNAVAILABLE)

@@ -4,12 +4,14 @@ import asyncio
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Literal
 from urllib.parse import urljoin, urlsplit
 
 import httpx
 
 from net.pinned import AddressGuard, AddressRefused, NoSuchHost, pinned_client
+from net.retry_after import read_wait_secs
 
 _BUSY = frozenset({429, 502, 503, 504})
 """Statuses that say: later, perhaps."""
@@ -124,7 +126,8 @@ class ToolRequests:
                 if response.status_code not in _REDIRECTS or location is None or not left:
                     body = await _read(response, request.max_bytes)
                     kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-                    return ToolAnswer(response.status_code, kind, body), _wait_secs(response)
+                    asked_secs = read_wait_secs(response.headers.get("retry-after", ""), datetime.now(UTC))
+                    return ToolAnswer(response.status_code, kind, body), asked_secs
             before, url = urlsplit(url), urljoin(url, location)
             if (before.scheme, before.netloc) != (urlsplit(url).scheme, urlsplit(url).netloc):
                 headers = {name: value for name, value in headers.items() if name.lower() == "accept"}
@@ -154,8 +157,3 @@ async def _read(response: httpx.Response, max_bytes: int) -> bytes:
         if len(body) > max_bytes:
             raise RequestFailed("too_large", f"its answer is larger than {max_bytes} bytes")
     return bytes(body)
-
-
-def _wait_secs(response: httpx.Response) -> float | None:
-    given = response.headers.get("retry-after", "")
-    return float(given) if given.isascii() and given.isdigit() and len(given) < 6 else None

@@ -7,17 +7,16 @@ import asyncio
 import ssl
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
 import httpx
 from standardwebhooks import Webhook
 
 from net.pinned import AddressGuard, AddressRefused, NoSuchHost, pinned_client
+from net.retry_after import read_wait_secs
 
 DEADLINE_SECS = 15.0
 _MOST_ANSWER_BYTES = 64 * 1024
-_LONGEST_WAIT_SECS = 24 * 3600.0
 
 
 class NotPosted(Exception):
@@ -75,7 +74,8 @@ class WebhookPost:
                     "POST", message.url, content=message.body.encode(), headers=headers
                 ) as response:
                     await _read(response)
-                    return Answered(response.status_code, wait_secs(response.headers.get("retry-after", ""), now))
+                    asked_secs = read_wait_secs(response.headers.get("retry-after", ""), now)
+                    return Answered(response.status_code, asked_secs)
         except AddressRefused as error:
             raise NotPosted(f"not sent: {error}") from error
         except NoSuchHost as error:
@@ -107,19 +107,6 @@ class WebhookPost:
         is_near = parts.scheme == "http" and self._guard.allows_private(parts.hostname or "", port)
         if parts.scheme != "https" and not is_near:
             raise NotPosted("not sent: it would not travel over https")
-
-
-def wait_secs(given: str, now: datetime) -> float | None:
-    """Return the seconds that a `Retry-After` header stands for, at most a day; None when it says nothing."""
-    if given.isascii() and given.isdigit() and len(given) < 9:
-        return min(float(given), _LONGEST_WAIT_SECS)
-    try:
-        moment = parsedate_to_datetime(given)
-    except (ValueError, TypeError):
-        return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return min(max(0.0, (moment - now).total_seconds()), _LONGEST_WAIT_SECS)
 
 
 def _headers(message: Message, now: datetime) -> dict[str, str]:

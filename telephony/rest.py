@@ -18,6 +18,8 @@ from twilio.http.async_http_client import AsyncTwilioHttpClient  # pyright: igno
 from twilio.http.response import Response  # pyright: ignore[reportMissingTypeStubs]
 from twilio.rest import Client  # pyright: ignore[reportMissingTypeStubs]
 
+from net.retry_after import read_wait_secs
+
 # https://www.twilio.com/docs/api/errors: 20404 no such resource, 21220 the call is no longer in progress
 _NO_SUCH_THING = 20404
 _ALREADY_OVER = frozenset({_NO_SUCH_THING, 21220})
@@ -153,9 +155,9 @@ class TwilioHttp(AsyncTwilioHttpClient):
             sent["Authorization"] = f"Basic {b64encode(':'.join(auth).encode()).decode('ascii')}"
         async with asyncio.timeout(timeout or self._timeout_secs):
             response = await super().request(method, url, params, data, sent, None, None, allow_redirects)
-        self.ahead_secs = _ahead_secs(cast(Mapping[str, str], response.headers or {}), time.time())
+        self.ahead_secs = _ahead_secs(_header(response, "date"), time.time())
         if response.status_code == 429:
-            raise _TooMany(_read_secs(cast(Mapping[str, str], response.headers or {})))
+            raise _TooMany(read_wait_secs(_header(response, "retry-after"), datetime.now(UTC)))
         return response
 
 
@@ -363,14 +365,13 @@ def _read_number(number: Any) -> OwnedNumber:
     )
 
 
-def _ahead_secs(headers: Mapping[str, str], now: float) -> float | None:
-    given = next((value for name, value in headers.items() if name.lower() == "date"), "")
+def _ahead_secs(date: str, now: float) -> float | None:
     try:
-        return parsedate_to_datetime(given).timestamp() - now
+        return parsedate_to_datetime(date).timestamp() - now
     except ValueError:
         return None
 
 
-def _read_secs(headers: Mapping[str, str]) -> float | None:
-    given = next((value for name, value in headers.items() if name.lower() == "retry-after"), "")
-    return float(given) if given.isascii() and given.isdigit() and len(given) < 6 else None
+def _header(response: Response, wanted: str) -> str:
+    headers = cast(Mapping[str, str], response.headers or {})
+    return next((value for name, value in headers.items() if name.lower() == wanted), "")

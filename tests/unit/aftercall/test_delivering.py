@@ -14,7 +14,7 @@ from aftercall.models import DeliveryRow
 from aftercall.receivers import Receiver
 from config.webhooks import WebhookEvent
 from net.pinned import AddressGuard
-from net.webhook_post import Answered, Message, NotPosted, WebhookPost, wait_secs
+from net.webhook_post import Answered, Message, NotPosted, WebhookPost
 from simulators.loopback import LoopbackServer
 from storage.engine import Database
 from storage.keyset import Position
@@ -247,20 +247,6 @@ async def test_what_lost_its_work_is_found_and_erased_with_its_call(database: Da
         assert await desk.delivering.attempt(f"{delivery_id}:1") == "old news"
         assert house.ids == []
     await desk.post.close()
-
-
-@pytest.mark.parametrize(
-    ("given", "secs"),
-    [("", None), ("soon", None), ("30", 30.0), ("99999999", 86_400.0), ("-1", None), ("999999999", None)],
-)
-def test_how_long_a_receiver_asks_to_be_left_alone(given: str, secs: float | None) -> None:
-    assert wait_secs(given, NOW) == secs
-
-
-def test_a_date_is_a_time_to_wait_too() -> None:
-    at = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
-    assert wait_secs("Sun, 01 Mar 2026 09:01:00 GMT", at) == 60.0
-    assert wait_secs("Sun, 01 Mar 2026 08:00:00 GMT", at) == 0.0
 
 
 async def test_the_receiver_of_the_documentation_takes_what_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:

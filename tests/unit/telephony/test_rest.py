@@ -113,7 +113,8 @@ async def test_nobody_there_is_told() -> None:
         (503, "Retry-After: 9\r\n", Repeat.SAFELY, None),
         (429, "Retry-After: 7\r\n", Repeat.SAFELY, 7.0),
         (429, "", Repeat.SAFELY, None),
-        (429, "Retry-After: Wed, 21 Oct 2026 07:28:00 GMT\r\n", Repeat.SAFELY, None),
+        (429, "Retry-After: Wed, 21 Oct 2015 07:28:00 GMT\r\n", Repeat.SAFELY, 0.0),
+        (429, "Retry-After: soon\r\n", Repeat.SAFELY, None),
     ],
 )
 async def test_a_refusal_says_whether_it_may_be_tried_again(
