@@ -163,6 +163,7 @@ def doctor() -> None:
     from pipelines.toolbox import Toolbox
     from storage.agent_errands import read_catalog
 
+    sealing.know_all_tables()
     try:
         settings = Settings.load()
     except ConfigError as error:

@@ -12,7 +12,7 @@ from doctor.agent_checks import check_ladders, check_models, check_sentences
 from doctor.bucket_checks import check_bucket
 from doctor.findings import Finding, Grade, ok
 from doctor.machine_checks import check_port, check_processes, check_redis, check_room, check_secret_files
-from doctor.sealing_checks import check_sealing_keys
+from doctor.sealing_checks import check_sealed_rows, check_sealing_keys
 from doctor.storage_checks import check_data_folder, check_database
 from doctor.twilio_checks import check_account, fallback_documents
 
@@ -39,7 +39,7 @@ async def run_doctor(
     findings.append(await check_room(settings.data_dir))
     findings.append(await check_data_folder(settings.data_dir))
     findings.append(await check_database(settings))
-    findings.append(await check_sealing_keys(settings))
+    findings += [await check_sealing_keys(settings), await check_sealed_rows(settings)]
     findings += await check_bucket(settings)
     findings += check_ladders(agents)
     findings += await check_models(settings, agents)

@@ -10,7 +10,7 @@ import hmac
 import os
 import secrets
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -50,6 +50,7 @@ class KeyRing:
         self.file = file
         self._keys: list[SealingKey] = []
         self._purposes: Mapping[str, bytes] = {}
+        self._sealed_tables: frozenset[str] = frozenset()
         self._missed_at = float("-inf")
         self._take(keys)
 
@@ -146,6 +147,18 @@ class KeyRing:
     def take_purposes(self, purposes: Mapping[str, bytes]) -> None:
         """Take the keys for other purposes, by purpose, as `storage.purpose_keys` found them in the database."""
         self._purposes = dict(purposes)
+
+    def take_sealed_tables(self, names: Iterable[str]) -> None:
+        """Take the names of the tables from which nothing in the clear is accepted, in place of those known."""
+        self._sealed_tables = frozenset(names)
+
+    def add_sealed_table(self, name: str) -> None:
+        """Accept nothing in the clear in this table either, as long as the process lives."""
+        self._sealed_tables |= {name}
+
+    def is_sealed_wholly(self, table: str) -> bool:
+        """Return whether a value in the clear in one of its sealed columns was put there by somebody else."""
+        return table in self._sealed_tables
 
     def purpose(self, name: str) -> bytes:
         """Return the 32 bytes of a purpose's key, which stays the same whatever sealing keys come and go.

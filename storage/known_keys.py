@@ -53,7 +53,10 @@ class SealingKeyRow(Row, table=True):
 
 
 class SealedTableRow(Row, table=True):
-    """A table in which nothing is left in the clear of what a version without seals wrote."""
+    """A table in which nothing is left in the clear of what a version without seals wrote, and nothing is accepted.
+
+    A migration that seals one more column of a table with rows in it deletes the table's row here.
+    """
 
     __tablename__ = "sealed_tables"  # pyright: ignore[reportAssignmentType]
 
@@ -72,6 +75,7 @@ async def unlock(db: "Database", ring: KeyRing) -> None:
         DatabaseAway: the database does not answer.
     """
     known = await read_known(db)
+    ring.take_sealed_tables(await read_sealed_tables(db))
     await asyncio.to_thread(ring.read_again)
     if not known:
         await asyncio.to_thread(ring.make_first)
@@ -92,6 +96,12 @@ async def read_known(db: "Database") -> dict[str, str]:
     """Return the sealing keys that something may be sealed with: id -> proof."""
     async with db.reader() as session:
         return {row.key_id: row.proof for row in await session.exec(select(SealingKeyRow))}
+
+
+async def read_sealed_tables(db: "Database") -> set[str]:
+    """Return the names of the tables that were sealed wholly."""
+    async with db.reader() as session:
+        return {row.name for row in await session.exec(select(SealedTableRow))}
 
 
 def check(ring: KeyRing, known: dict[str, str]) -> None:

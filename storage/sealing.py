@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
+from string import hexdigits
 from types import MappingProxyType
 from typing import Any, Final, cast
 
@@ -21,6 +22,8 @@ from storage.envelope import SealBroken, key_id_of_text, open_text, seal_text
 from storage.json_text import dump_json
 from storage.key_ring import NUMBERS, KeyRing, SealingKeyMissing, keyed_hash, number_index
 
+_CURE = "Restore the row from a backup, or delete it; see docs/sealing.md"
+_HASH_DIGITS = 32
 RING: Final = "key ring"
 """Under which name a session's `info` has the keys."""
 
@@ -94,6 +97,17 @@ class Sealed:
         """Name the place of a value; `row` has at least what the seal is bound to."""
         return f"{self.table}.{column}:{'|'.join(_spell(row[name]) for name in self.seal.bound_to)}"
 
+    def name_row(self, row: Mapping[str, Any]) -> str:
+        """Name a row for whoever looks for it in the database, by ids and keyed hashes: nothing private is in it."""
+        hashes = {index for index, _purpose in self.seal.indexes.values()}
+
+        def shown(name: str) -> str:
+            text = str(row[name])
+            # A version without seals kept a record's key where its hash is now.
+            return text if name not in hashes or _is_hash(text) else "(no hash)"
+
+        return ", ".join(f"{name} = {shown(name)}" for name in self.seal.bound_to)
+
 
 def sealed_columns(table: type[SQLModel]) -> Sealed:
     """Return which columns of a row class are sealed. Raises TypeError for sealed ones that are bound to nothing."""
@@ -137,20 +151,30 @@ def seal_value(ring: KeyRing, sealed: Sealed, column: str, row: Mapping[str, Any
 
 
 def open_value(ring: KeyRing, sealed: Sealed, column: str, row: Mapping[str, Any], stored: Stored) -> Any:
-    """Return the value; one that a version without seals wrote is returned as it is.
+    """Return the value; one that a version without seals wrote is returned as it is, until its table is sealed wholly.
 
     Raises:
-        SealingError: it does not open, or its key is not here.
+        SealingError: it does not open, stands in the clear where nothing may any more, or its key is not here.
     """
     text = stored.text
     if stored.key_id is not None:
-        text = open_text(text, sealed.place(column, row), ring)
+        try:
+            text = open_text(text, sealed.place(column, row), ring)
+        except SealBroken as error:
+            raise SealBroken(f"{error}; the row is {sealed.name_row(row)}. {_CURE}") from None
+    elif ring.is_sealed_wholly(sealed.table):
+        raise SealBroken(
+            f"what is kept in {sealed.table}.{column} is not sealed, in a table that was sealed wholly: this program "
+            f"did not write it so; the row is {sealed.name_row(row)}. {_CURE}"
+        )
     if not sealed.columns[column]:
         return text
     try:
         return json.loads(text)
     except ValueError:
-        raise SealBroken(f"what is kept in {sealed.table}.{column} is not JSON") from None
+        raise SealBroken(
+            f"what is kept in {sealed.table}.{column} is not JSON; the row is {sealed.name_row(row)}. {_CURE}"
+        ) from None
 
 
 def ring_of(info: Mapping[Any, Any]) -> KeyRing:
@@ -163,6 +187,10 @@ def ring_of(info: Mapping[Any, Any]) -> KeyRing:
 
 def _index(ring: KeyRing, purpose: str, value: str) -> str:
     return number_index(ring, value) if purpose == NUMBERS else keyed_hash(ring, purpose, value)
+
+
+def _is_hash(text: str) -> bool:
+    return len(text) == _HASH_DIGITS and all(letter in hexdigits for letter in text)
 
 
 def _spell(value: object) -> str:

@@ -14,13 +14,12 @@ from typing import Any, cast
 from loguru import logger
 from sqlalchemy import ColumnElement, Table, bindparam, case, func, literal, or_, select, tuple_, type_coerce, update
 from sqlmodel import String, inspect
-from sqlmodel import select as select_rows
 
 from storage.engine import Database
 from storage.envelope import PREFIX, SealBroken, rewrap_text
 from storage.errors import DatabaseAway
 from storage.key_ring import KeyRing
-from storage.known_keys import SealedTableRow
+from storage.known_keys import SealedTableRow, read_sealed_tables
 from storage.rows import Row, insert_or_ignore
 from storage.sealing import Sealed, Stored, open_value, seal_fields, sealed_columns
 
@@ -84,27 +83,70 @@ async def turn_batch(
     return Batch(len(changes), broken, last)
 
 
-async def seal_old_rows(db: Database, *, is_rotation: bool = False, pause: bool = True) -> int:
+async def seal_old_rows(db: Database, *, pause: bool = True) -> int:
     """Seal what versions without seals have left, table by table, each once and for all. Returns how many rows.
 
+    From then on this process takes nothing in the clear from any of them; others do the same when they come to it.
     Raises as `turn_batch`.
     """
-    async with db.reader() as session:
-        done = {row.name for row in await session.exec(select_rows(SealedTableRow))}
+    done = await read_sealed_tables(db)
     changed = 0
     for table in sealed_tables():
-        if _name(table) in done:
-            continue
-        of_table, broken = await turn_table(db, table, is_rotation=is_rotation, pause=pause)
-        changed += of_table
-        if broken:
-            logger.bind(table=_name(table), rows=broken).error("rows cannot be sealed: what is in them cannot be read")
-        async with db.writer() as session:
-            await insert_or_ignore(session, SealedTableRow, [{"name": _name(table), "sealed_at": datetime.now(UTC)}])
+        name = _name(table)
+        if name not in done and not db.ring.is_sealed_wholly(name):
+            changed += await _seal_wholly(db, table, pause=pause)
+        # Also what another process, or an errand, has sealed meanwhile.
+        db.ring.add_sealed_table(name)
     if changed:
         await db.scrub()
         logger.bind(rows=changed).info("what versions without seals have left in the clear is sealed")
     return changed
+
+
+async def _seal_wholly(db: Database, table: type[Row], *, pause: bool) -> int:
+    """Seal a table until a whole pass finds nothing to seal, and note that; returns how many rows it was."""
+    name, total = _name(table), 0
+    while True:
+        changed, broken = await turn_table(db, table, is_rotation=False, pause=pause)
+        total += changed
+        # A row that somebody changed between its reading and its sealing has been left as it was: hence the next pass.
+        if not changed:
+            break
+    if broken:
+        logger.bind(table=name, rows=broken).error("rows cannot be sealed: what is in them cannot be read")
+    async with db.writer() as session:
+        await insert_or_ignore(session, SealedTableRow, [{"name": name, "sealed_at": datetime.now(UTC)}])
+    return total
+
+
+async def find_clear_rows(db: Database, most: int) -> tuple[int, list[str]]:
+    """Look for values in the clear in tables that were sealed wholly. Reads all of them; opens nothing, needs no keys.
+
+    Returns how many rows have any, and where the first `most` of them are: `table.column of the row id = ...`.
+
+    Raises:
+        DatabaseAway: the database does not answer.
+    """
+    wholly = await read_sealed_tables(db)
+    count, places = 0, list[str]()
+    async with db.reader() as session:
+        connection = await session.connection()
+        for table in sealed_tables():
+            if _name(table) not in wholly:
+                continue
+            sealed, local = sealed_columns(table), _table(table)
+            is_clear = or_(*(_begins_otherwise(local.c[name], PREFIX) for name in sealed.columns))
+            of_table = (await connection.execute(select(func.count()).select_from(local).where(is_clear))).scalar_one()
+            count += of_table
+            if not of_table or len(places) >= most:
+                continue
+            wanted = sorted({*sealed.seal.bound_to, *sealed.columns})
+            query = select(*(local.c[name] for name in wanted)).where(is_clear).limit(most - len(places))
+            for found in (await connection.execute(query)).mappings():
+                row = {name: found[name] for name in wanted}
+                clear = (name for name in sealed.columns if row[name] is not None and row[name].key_id is None)
+                places.append(f"{sealed.table}.{next(clear, '?')} of the row {sealed.name_row(row)}")
+    return count, places
 
 
 async def turn_table(

@@ -17,7 +17,14 @@ from config.settings import Settings
 from storage.engine import Database
 from storage.key_ring import KeyRing
 from storage.known_keys import forget, note_current, read_known
-from storage.sealing_rows import IN_THE_CLEAR, count_values, find_unknown_tables, sealed_tables, turn_table
+from storage.sealing_rows import (
+    IN_THE_CLEAR,
+    count_values,
+    find_clear_rows,
+    find_unknown_tables,
+    sealed_tables,
+    turn_table,
+)
 from transcripts.backlog import Backlog
 from transcripts.errand import open_house
 from transcripts.owners import Owners
@@ -29,6 +36,7 @@ Print = Callable[[str], None]
 PROCESSES_SECS = 30.0
 """How long processes have to take a new key up: they look for one every 10 s."""
 _MOST_PASSES = 10
+_SHOWN_ROWS = 10
 _TELL_EVERY_SECS = 5.0
 _LOOK_EVERY_SECS = 1.0
 
@@ -96,6 +104,7 @@ async def show_status(settings: Settings, write: Print) -> bool:
         counts["log-backlog files"] = await asyncio.to_thread(data.backlog.count_keys)
         counts["recordings"] = await asyncio.to_thread(count_keys, data.recordings)
         known, current = await read_known(data.db), data.ring.current.key_id
+        refused, places = await find_clear_rows(data.db, _SHOWN_ROWS)
     totals: dict[str, int] = {}
     for place, of_place in sorted(counts.items()):
         if of_place:
@@ -107,6 +116,9 @@ async def show_status(settings: Settings, write: Print) -> bool:
     if others:
         told = ", ".join(f"{totals[key_id]} {_named(key_id)}" for key_id in others)
         write(f"Other than with it: {told}. `cli.py sealing rotate` gives all of them the current key.")
+    if refused:
+        write(f"In the clear where everything was sealed, and so refused: {refused} rows, as {'; '.join(places)}.")
+        write("Restore them from a backup or delete them; see docs/sealing.md.")
     for key_id in data.ring.key_ids:
         if key_id != current and key_id not in known and key_id not in totals:
             write(f"Nothing is sealed with {key_id} any more; it may be taken out, but for backups.")

@@ -29,7 +29,7 @@ def rotate() -> None:
     """Make a new sealing key and give it everything that is sealed, or go on with that. The server may run."""
     from transcripts.sealing_desk import rotate as do
 
-    _know_all_tables()
+    know_all_tables()
     try:
         is_done = with_database(do(load_settings(log_level="WARNING"), print))
     except OSError as error:
@@ -43,7 +43,7 @@ def status() -> None:
     """Print how many values are sealed with which key, or not yet; ends with 1 when some have not the current one."""
     from transcripts.sealing_desk import show_status
 
-    _know_all_tables()
+    know_all_tables()
     try:
         is_current = with_database(show_status(load_settings(log_level="WARNING"), print))
     except OSError as error:
@@ -52,6 +52,7 @@ def status() -> None:
         raise typer.Exit(1)
 
 
-def _know_all_tables() -> None:
+def know_all_tables() -> None:
+    """Have every table declared, whichever rooms this errand needs."""
     for room in ROOMS:
         importlib.import_module(room)

@@ -1,15 +1,19 @@
 """What the doctor says of sealing keys."""
 
 import base64
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from config.settings import Settings
 from doctor.findings import Grade
-from doctor.sealing_checks import check_sealing_keys
+from doctor.sealing_checks import check_sealed_rows, check_sealing_keys
 from storage.engine import Database
 from storage.key_ring import KeyRing
+from storage.sealing_rows import seal_old_rows
+from transcripts.call import Call, Direction
+from transcripts.store import CallStore
 
 KEY = base64.b64encode(b"k" * 32).decode()
 
@@ -65,3 +69,28 @@ async def test_keys_of_the_environment(tmp_path: Path) -> None:
 async def test_a_database_that_is_away_is_told_of_elsewhere(tmp_path: Path, url: str) -> None:
     found = await check_sealing_keys(settings_of(tmp_path, sealing_keys=f"mine:{KEY}", database_url=url))
     assert found.grade is Grade.OK
+
+
+async def test_rows_in_the_clear_where_everything_was_sealed_are_a_problem(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path, sealing_keys=f"mine:{KEY}")
+    assert "cannot be asked yet" in (await check_sealed_rows(settings)).found
+    await start(settings)
+    database = Database(settings.database_url, KeyRing.load(settings))
+    await database.connect(wait_secs=5)
+    await database.migrate()
+    await seal_old_rows(database)
+    found = await check_sealed_rows(settings)
+    assert (found.grade, found.found) == (Grade.OK, "nothing stands in the clear where everything was sealed")
+    for number in range(5):
+        at = datetime(2026, 3, 1, 9, tzinfo=UTC)
+        await CallStore(database).open_call(Call(f"c{number}", None, "a", Direction.INBOUND, None, None, {}, at))
+    async with database.writer() as session:
+        plant = "UPDATE calls SET from_number = '+15550000666' WHERE call_id <> 'c3'"
+        await (await session.connection()).exec_driver_sql(plant)
+    await database.close()
+    found = await check_sealed_rows(settings)
+    assert found.grade is Grade.PROBLEM
+    assert "calls.from_number of the row call_id = c0" in found.found
+    assert "and 1 more" in found.found
+    assert "restore these rows from a backup or delete them" in found.found
+    assert "0666" not in found.found
