@@ -10,7 +10,7 @@ from starlette.requests import HTTPConnection
 
 from api.access import may_ask_openly
 from api.addresses import address_of
-from api.asking import THIS_MACHINE, Asked, Bucket, Rule, asked_of
+from api.asking import THIS_MACHINE, Asked, Bucket, Rule, asked_of, note_known
 from api.deps import Services, ServicesDep
 from api.errors import BoundElsewhere, KeyNeeded, ScopeMissing
 from api.idempotency import begin_once
@@ -158,6 +158,7 @@ def _of_key(key: KeyRow, actor: Actor) -> Asked:
 
 async def count(connection: HTTPConnection, services: Services, asked: Asked, bucket: Bucket | None = None) -> None:
     """Count a request of somebody who was recognised. Raises `TooManyRequests`."""
+    note_known(connection)
     by_method = Bucket.READS if connection.scope.get("method", "GET") in _READING else Bucket.WRITES
     address = address_of(connection, services.settings.trusted_proxies)
     # The headers are the answer's; `api.safe_headers` puts them there, whatever the route answers.

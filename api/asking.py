@@ -76,6 +76,16 @@ def asked_of(connection: HTTPConnection) -> Asked | None:
     return asked
 
 
+def note_known(connection: HTTPConnection) -> None:
+    """Note that a request showed a good key, token, secret or cookie, whatever that is good for."""
+    connection.state.is_known = True
+
+
+def is_known(connection: HTTPConnection) -> bool:
+    """Whether `note_known` was told of this request."""
+    return bool(getattr(connection.state, "is_known", False))
+
+
 def actor_of(connection: HTTPConnection) -> Actor | None:
     """Return who asks, as the audit log names him, once a door has let him pass."""
     asked = asked_of(connection)

@@ -2,8 +2,10 @@
 
 import asyncio
 import time
+from collections import OrderedDict
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from itertools import islice
 from typing import TypeVar
 
 from limits.aio.storage import MemoryStorage, RedisStorage
@@ -17,6 +19,10 @@ _PATIENCE_SECS = 0.25
 """How long Redis is waited for: a request that it holds up is answered by memory instead."""
 _ASK_AGAIN_SECS = 5.0
 _TIDY_EVERY_SECS = 1.0
+_TIDY_AT_ONCE = 5_000
+"""So many of the oldest are looked at, in a millisecond; what has ended and is still there counts no more."""
+MOST_IN_MEMORY = 50_000
+"""How many counters memory has at most, less than 20 MB: whoever comes from ever new addresses makes ever new ones."""
 
 Storage = MemoryStorage | RedisStorage
 
@@ -24,20 +30,40 @@ Storage = MemoryStorage | RedisStorage
 class TidyMemory(MemoryStorage):
     """limits' storage in memory, which looks for what has ended once a second, and not once with each request.
 
-    Otherwise each request would look at what is kept of every address, on the loop that voices are on.
+    Otherwise each request would look at what is kept of every address, on the loop that voices are on. When there
+    are more counters than there may be, the oldest are forgotten: to refuse new addresses would keep out everybody.
     """
 
-    _tidied_at = 0.0
+    def __init__(self, most: int = MOST_IN_MEMORY) -> None:
+        """Take how many counters there may be."""
+        super().__init__()
+        # Goes by age, as a dict does, but finds the first one at once when many before it are gone.
+        self.expirations: dict[str, float] = OrderedDict()
+        self._most = most
+        self._tidied_at = 0.0
+        self._is_told = False
 
     async def _MemoryStorage__schedule_expiry(self) -> None:  # noqa: N802 - the name that Python gives the private one
+        while len(self.expirations) >= self._most:
+            self._forget(next(iter(self.expirations)))
+            if not self._is_told:
+                self._is_told = True
+                logger.bind(counters=self._most).warning(
+                    "requests come from more addresses than can be counted in memory: the oldest counts are forgotten"
+                )
         now = time.monotonic()
         if now - self._tidied_at < _TIDY_EVERY_SECS:
             return
         self._tidied_at = now
-        for key in [key for key, ends_at in self.expirations.items() if ends_at <= time.time()]:
-            self.storage.pop(key, None)
-            self.expirations.pop(key, None)
-            self.locks.pop(key, None)
+        moment = time.time()
+        oldest = islice(self.expirations.items(), _TIDY_AT_ONCE)
+        for key in [key for key, ends_at in oldest if ends_at <= moment]:
+            self._forget(key)
+
+    def _forget(self, key: str) -> None:
+        self.storage.pop(key, None)
+        self.expirations.pop(key, None)
+        self.locks.pop(key, None)
 
 
 class Counters:

@@ -216,6 +216,7 @@ class BadMoment(Exception):
 
 
 WHOLE, PARTIAL, UNCHANGED = 200, 206, 304
+TOO_OFTEN = 429
 """What files are answered with."""
 _SEAMS = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _BEARER = {"WWW-Authenticate": "Bearer"}

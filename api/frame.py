@@ -20,18 +20,16 @@ def is_v1(path: str) -> bool:
     return path == "/v1" or path.startswith("/v1/")
 
 
-class Frame:
-    """ASGI, around the whole app.
+class Named:
+    """ASGI, around the whole app: an id for each request, in `scope["state"]["request_id"]`.
 
-    Every answer carries `X-Request-Id`, the one that was asked with when it can be one (8 to 64 letters, digits, `.`,
-    `_`, `-`), and so does every log line about the request. A request of `/v1` has its body read and checked, is
-    answered again when it is a repeated one, and gets a problem for an answer whatever goes wrong.
+    Every answer carries it as `X-Request-Id`, and so does every log line about the request. It is the one that was
+    asked with when it can be one: 8 to 64 letters, digits, `.`, `_`, `-`.
     """
 
-    def __init__(self, app: ASGIApp, patience_secs: float) -> None:
-        """Wrap `app`; a body of `/v1` has `patience_secs` to come in."""
+    def __init__(self, app: ASGIApp) -> None:
+        """Wrap `app`."""
         self._app = app
-        self._patience_secs = patience_secs
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; sockets pass untouched."""
@@ -48,13 +46,27 @@ class Frame:
             await send(message)
 
         with logger.contextualize(request_id=request_id):
-            if is_v1(scope["path"]):
-                await self._serve(scope, receive, send_named, request_id)
-            else:
-                await self._app(scope, receive, send_named)
+            await self._app(scope, receive, send_named)
 
-    async def _serve(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
-        has_begun = False
+
+class Frame:
+    """ASGI, inside `Named`.
+
+    A request of `/v1` has its body read and checked, is answered again when it is a repeated one, and gets a problem
+    for an answer whatever goes wrong.
+    """
+
+    def __init__(self, app: ASGIApp, patience_secs: float) -> None:
+        """Wrap `app`; a body of `/v1` has `patience_secs` to come in."""
+        self._app = app
+        self._patience_secs = patience_secs
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request; what is not of `/v1` passes untouched."""
+        if scope["type"] != "http" or not is_v1(scope["path"]):
+            await self._app(scope, receive, send)
+            return
+        request_id, has_begun = str(scope["state"]["request_id"]), False
 
         async def send_noted(message: Message) -> None:
             nonlocal has_begun

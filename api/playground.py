@@ -12,7 +12,7 @@ from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse, Stre
 from loguru import logger
 from pydantic import BaseModel, Field
 
-from api.asking import asked_of, check_agent
+from api.asking import asked_of, check_agent, note_known
 from api.call_events import follow_rows
 from api.deps import Services, ServicesDep
 from api.errands import write_down
@@ -77,6 +77,7 @@ async def open_door(request: Request, services: ServicesDep, secret: Annotated[s
     except SecretNeeded:
         logger.warning("a wrong secret was given at the door of the playground")
         return await _door(401, "That is not the secret. Try again.")
+    note_known(request)
     response = RedirectResponse(PATH, 303)
     set_cookie(response, services)
     return response

@@ -20,6 +20,7 @@ from api.tokens import LONGEST_TEXT
 from config.settings import Settings
 
 PATH = "/playground"
+DOOR = f"{PATH}/door"
 _COOKIE = "trunkline_playground"
 _COOKIE_SECS = 12 * 3600
 _HEADERS = {

@@ -49,6 +49,7 @@ class RateLimits:
             Bucket.WRITES: settings.max_writes_per_minute,
             Bucket.DIALS: settings.max_dials_per_minute,
         }
+        self._most_keyless = settings.max_keyless_per_minute
 
     async def count(self, bucket: Bucket, key_id: str, address: str) -> Mapping[str, str]:
         """Count one request; returns the headers that tell how many more there may be.
@@ -72,6 +73,14 @@ class RateLimits:
                 metrics.RATE_LIMITED_TOTAL.labels(limit=f"{bucket} by {kind}").inc()
                 raise
         return told
+
+    async def count_keyless(self, address: str) -> Mapping[str, str]:
+        """Count one request that showed no good key, by its address alone; returns and raises as `count`."""
+        try:
+            return await self._count(f"keyless/{neighbourhood(address)}", self._most_keyless)
+        except TooManyRequests:
+            metrics.RATE_LIMITED_TOTAL.labels(limit="keyless by address").inc()
+            raise
 
     async def _count(self, what: str, limit: int) -> Mapping[str, str]:
         item = RateLimitItemPerMinute(limit)

@@ -26,12 +26,13 @@ from api import (
     usage,
     webhook_deliveries,
 )
-from api.frame import Frame
+from api.frame import Frame, Named
 from api.http_watch import HttpWatch
 from api.playground_door import PageHeaders
 from api.query import check_query
 from api.safe_headers import OtherOrigins, SafeHeaders
 from api.slow_bodies import SlowBodies
+from api.strangers import Strangers
 from config.settings import Settings
 
 V1 = (
@@ -64,7 +65,8 @@ class App(FastAPI):
         settings: Settings = self.state.settings
         patience_secs = settings.slow_request_secs
         framed = Frame(SlowBodies(super().build_middleware_stack(), patience_secs), patience_secs)
-        return SafeHeaders(OtherOrigins(HttpWatch(framed), settings.cors_origins), settings)
+        watched = HttpWatch(Named(Strangers(framed)))
+        return SafeHeaders(OtherOrigins(watched, settings.cors_origins), settings)
 
 
 def install(app: FastAPI) -> None:

@@ -125,6 +125,9 @@ class Settings(BaseSettings):
     max_dials_per_minute: int = Field(
         default=60, ge=1, description="Requests for a call, of one API key in a minute; likewise."
     )
+    max_keyless_per_minute: int = Field(
+        default=300, ge=1, description="Requests without a good key, token or secret, of one address in a minute."
+    )
     max_failed_logins: int = Field(
         default=10, ge=1, description="Wrong keys, tokens or secrets of one address that cost it no time, in an hour."
     )

@@ -22,6 +22,7 @@ _UNHURRIED = {
     "max_writes_per_minute": 1_000_000,
     "max_dials_per_minute": 1_000_000,
     "max_failed_logins": 1_000_000,
+    "max_keyless_per_minute": 1_000_000,
 }
 """Otherwise most answers would be that too much is asked."""
 

