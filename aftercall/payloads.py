@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from aftercall.models import AnalysisRow
 from config.webhooks import WebhookEvent
+from telemetry.moments import moment_text
 from transcripts.models import CallRow, TurnRow
 
 
@@ -34,8 +35,8 @@ def payload(
         "agent_version": call.agent_version,
         "direction": call.direction,
         "status": call.status if event is not WebhookEvent.CALL_STARTED else "live",
-        "created_at": _moment(call.created_at),
-        "live_at": _moment(call.live_at),
+        "created_at": moment_text(call.created_at),
+        "live_at": call.live_at and moment_text(call.live_at),
     }
     if event is not WebhookEvent.CALL_STARTED:
         data |= _end_of(call, micro_usd)
@@ -47,7 +48,7 @@ def payload(
         data["transcript"] = [_turn(turn) for turn in turns]
     if event is WebhookEvent.CALL_ANALYZED and analysis is not None:
         data["analysis"] = analysis_facts(analysis, with_words="analysis" in include)
-    whole = {"type": event.value, "timestamp": _moment(at), "data": data}
+    whole = {"type": event.value, "timestamp": moment_text(at), "data": data}
     return json.dumps(whole, ensure_ascii=False, separators=(",", ":"))
 
 
@@ -62,7 +63,7 @@ def _end_of(call: CallRow, micro_usd: int | None) -> Mapping[str, Any]:
     if call.live_at is not None and call.ended_at is not None:
         secs = round((call.ended_at - call.live_at).total_seconds(), 3)
     return {
-        "ended_at": _moment(call.ended_at),
+        "ended_at": call.ended_at and moment_text(call.ended_at),
         "end_reason": call.end_reason,
         "live_secs": secs,
         "answered_by": call.answered_by,
@@ -79,7 +80,3 @@ def _turn(turn: TurnRow) -> dict[str, Any]:
         "end_ms": turn.end_ms,
         "interrupted": turn.interrupted,
     }
-
-
-def _moment(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -17,6 +17,7 @@ from api.problems import problems
 from api.shapes import Given, Limit, Moment, Shown, When
 from api.tokens import MOST_SECS, NOT_FOR_TOKENS
 from storage.keys import KeyExpired, KeyRevoked, KeyRow, NoSuchKey, check_scopes
+from telemetry.moments import moment_text
 
 router = APIRouter(prefix="/v1", tags=["keys"])
 
@@ -133,7 +134,7 @@ async def create_key(given: NewKeyGiven, request: Request, services: ServicesDep
         maker = await services.keys.get(asked.key_id) if asked.key_id else None
         expires_at = _expiry(given.expires_at, None if maker is None else maker.expires_at, now)
         new = await services.keys.create(given.name, scopes, now=now, expires_at=expires_at, agents=agents)
-    detail = {"scopes": scopes, "agents": agents, "expires_at": expires_at and expires_at.isoformat()}
+    detail = {"scopes": scopes, "agents": agents, "expires_at": expires_at and moment_text(expires_at)}
     await services.audit.note(asked_by, "keys.create", "key", new.key_id, request=request, detail=detail)
     return _shown_once(request, await _find(services, new.key_id), new.text)
 

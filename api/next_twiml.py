@@ -13,6 +13,7 @@ from api.lines import give_up
 from api.phone_calls import PhoneCall
 from config.agent import AgentConfig
 from pipelines.failure_step import failure_step, step_after
+from telemetry.moments import moment_text
 from telephony import twiml
 from telephony.away_step import DialOutcome, DialReport
 from telephony.next_step import BadStep, NextStep
@@ -99,7 +100,7 @@ def step_of(row: CallRow, reason: EndReason, agent: AgentConfig | None) -> NextS
 def tell(services: Services, call_id: str, reason: EndReason, agent: AgentConfig | None, step: NextStep) -> str:
     """Return the step as TwiML, and write down that Twilio was told: no other process shall do so again."""
     if step.told_at is None:
-        told = {**step.as_json(), "told_at": datetime.now(UTC).isoformat()}
+        told = {**step.as_json(), "told_at": moment_text(datetime.now(UTC))}
         log = services.log_writer.open(call_id)
         log.next_step(told)
         log.finish(reason)  # a log that was opened again is held until it is finished; the first reason stands

@@ -29,6 +29,7 @@ from api.playground_door import (
 )
 from api.rate_limits import TooManyFailures
 from config.agent import AgentConfig
+from telemetry.moments import moment_text
 from transcripts.call import CallEvent, CallStatus, Direction
 from transcripts.models import CallRow
 
@@ -169,8 +170,8 @@ async def read_call(call_id: str, services: ServicesDep) -> dict[str, Any]:
         "status": row.status,
         "end_reason": row.end_reason,
         "is_over": row.status == CallStatus.ENDED,
-        "started_at": row.created_at.isoformat(),
-        "ended_at": row.ended_at.isoformat() if row.ended_at else None,
+        "started_at": moment_text(row.created_at),
+        "ended_at": row.ended_at and moment_text(row.ended_at),
         "recording_status": row.recording_status,
         "turns": [
             {

@@ -22,6 +22,7 @@ from config.twilio_credentials import twilio_credentials
 from pipelines.failure_step import step_after
 from storage.errors import DatabaseAway
 from telemetry import metrics
+from telemetry.moments import moment_text
 from telephony.next_step import NextStep
 from telephony.rest import Repeat, TwilioFailed, TwilioRest, open_rest
 from transcripts.call import EndReason
@@ -222,7 +223,7 @@ class Rescue:
         elif step is not None:
             told.warning("Twilio did not ask what comes next and was told by REST")
             log.event("rescue.redirected", stranded.now_ms, attempts=attempts, step=step.kind)
-            log.next_step({**step.as_json(), "told_at": datetime.now(UTC).isoformat()})
+            log.next_step({**step.as_json(), "told_at": moment_text(datetime.now(UTC))})
         else:
             told.error("a caller may sit on a dead line: Twilio did not ask what comes next and could not be told")
             log.event("rescue.failed", stranded.now_ms, attempts=attempts, problem=problem)

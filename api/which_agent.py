@@ -20,6 +20,7 @@ from config.wording import describe, shown
 from net.outgoing import OutgoingFailed, OutgoingRefused
 from storage.errors import DatabaseAway
 from telemetry import metrics
+from telemetry.moments import moment_text
 from telephony import twiml
 from telephony.webhooks import IncomingCall
 from transcripts.call import CallEvent
@@ -99,7 +100,7 @@ async def _ask(services: Services, catalog: AgentCatalog, call: Ringing, ask: As
     """Return what the operator's webhook answers, or why it is of no use."""
     fallback = default_of(catalog.routing, call).agent or _name_of(catalog.by_number(call.to_number))
     data = {"call_sid": call.call_sid, "from": call.from_number, "to": call.to_number, "default": fallback}
-    body = {"type": "call.ringing", "timestamp": now.isoformat(), "data": data}
+    body = {"type": "call.ringing", "timestamp": moment_text(now), "data": data}
     try:
         answer = await services.asker.ask(
             ask.url,

@@ -3,7 +3,6 @@
 import hashlib
 import json
 from collections.abc import Iterator
-from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
@@ -92,11 +91,6 @@ def check_files(folder: Path, manifest: Manifest) -> None:
             raise BadBackup(f"{path} is missing; take another backup")
         if describe(path) != told:
             raise BadBackup(f"{path} is not as it was backed up; take another backup")
-
-
-def age_text(moment: datetime) -> str:
-    """Return a moment as it is told to an operator."""
-    return moment.isoformat(timespec="seconds")
 
 
 def _pieces(path: Path) -> Iterator[bytes]:

@@ -10,6 +10,7 @@ from pipecat.services.llm_service import FunctionCallParams
 from config.agent import AgentConfig
 from config.opening_hours import load_zone
 from pipelines.tools import Tool, resources
+from telemetry.moments import moment_text
 from transcripts.call import Call, Direction
 
 _MINUTES = re.compile(r"(?:in\s+)?(\d{1,6})\s*(?:m|min|mins|minute|minutes)?", re.IGNORECASE)
@@ -57,7 +58,7 @@ async def schedule_callback(params: FunctionCallParams, when: str, reason: str) 
         desk.scribe.event("callback.refused", problem=str(error))
         await params.result_callback({"scheduled": False, "why": str(error), "now": "Tell the caller, and go on."})
         return
-    desk.scribe.event("callback.scheduled", call_id=call_id, at=at.astimezone(UTC).isoformat())
+    desk.scribe.event("callback.scheduled", call_id=call_id, at=moment_text(at))
     local = f"{at.astimezone(zone):%A %Y-%m-%d %H:%M} ({zone})"
     await params.result_callback({"scheduled": True, "at": local, "now": "Confirm the time to the caller."})
 

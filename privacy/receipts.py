@@ -5,7 +5,7 @@ import hmac
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, cast
 from uuid import uuid4
 
@@ -16,6 +16,7 @@ from privacy.tables import ReceiptRow
 from storage.engine import Database
 from storage.key_ring import NUMBERS, KeyRing
 from storage.rows import insert_new
+from telemetry.moments import moment_text
 
 _PURPOSE = b"trunkline receipts of erasures"
 _FORM = "trunkline-erasure-1"
@@ -76,8 +77,8 @@ async def complete(
     content = {
         "form": _FORM,
         "receipt_id": row.receipt_id,
-        "begun_at": _moment(row.begun_at),
-        "completed_at": _moment(now),
+        "begun_at": moment_text(row.begun_at),
+        "completed_at": moment_text(now),
         "person_hash": row.person_hash,
         "erased": dict(sorted(row.counts.items())),
         "kept": dict(kept),
@@ -114,7 +115,3 @@ def _sign(ring: KeyRing, content: Mapping[str, Any]) -> str:
     key = hmac.digest(ring.purpose(NUMBERS), _PURPOSE, hashlib.sha256)
     plain = json.dumps(content, sort_keys=True, separators=(",", ":")).encode()
     return hmac.digest(key, plain, hashlib.sha256).hex()
-
-
-def _moment(at: datetime) -> str:
-    return at.astimezone(UTC).isoformat(timespec="seconds")

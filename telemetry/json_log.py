@@ -6,8 +6,10 @@
 
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
+
+from telemetry.moments import moment_text
 
 _ON_TOP = ("call_id", "request_id", "trace_id", "process")
 """What lines of different places are joined by; everything else is in `fields`."""
@@ -29,7 +31,7 @@ def json_line(
     All of it has to be redacted before.
     """
     line: dict[str, Any] = {
-        "time": moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "time": moment_text(moment),
         "level": level,
         "logger": logger,
         "message": message,

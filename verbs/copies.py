@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from telemetry.moments import moment_text
 from verbs.ground import load_settings, stop
 
 PgTools = Annotated[Path | None, typer.Option(help="Folder of pg_dump and pg_restore; left out: they are on the path.")]
@@ -32,8 +33,7 @@ def backup(
     except (OSError, DatabaseAway) as error:
         stop(f"the backup was not finished: {error}", 3)
     size = sum(file.size for file in made.files.values())
-    moment = made.made_at.isoformat(timespec="seconds")
-    print(f"{folder} holds {len(made.files)} files, {size / 1e6:.1f} MB, as of {moment}")
+    print(f"{folder} holds {len(made.files)} files, {size / 1e6:.1f} MB, as of {moment_text(made.made_at)}")
     if made.bucket is not None:
         print(f"recordings that were moved to {made.bucket} are not in it")
     if with_keys:
@@ -73,7 +73,7 @@ def restore(
         stop(f"nothing was restored: {error}", 2)
     except (OSError, BadDatabaseUrl, DatabaseAhead, DatabaseAway) as error:
         stop(f"nothing was restored: {error}", 3)
-    print(f"{settings.data_dir} is as it was at {done.manifest.made_at.isoformat(timespec='seconds')}")
+    print(f"{settings.data_dir} is as it was at {moment_text(done.manifest.made_at)}")
     if receipts:
         print(f"{done.erased} people who were erased after that were erased again")
     else:
