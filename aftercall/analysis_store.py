@@ -109,10 +109,12 @@ class AnalysisStore:
         if usage is not None:
             values["attempt"] = col(AnalysisRow.attempt) + 1
         async with self._db.writer() as session:
-            if not await _move(session, ticket, values):
-                return None
-            if usage is not None and usage.usage:
+            is_moved = await _move(session, ticket, values)
+            if usage is not None and usage.usage:  # the model was asked, whoever else has moved it meanwhile
                 await note_usage(session, self._prices, usage, now)
+                await sum_up(session, self._prices, ticket.call_id, now)
+        if not is_moved:
+            return None
         return Ticket(ticket.call_id, ticket.run, ticket.number + 1)
 
     async def skip(self, ticket: Ticket, problem: AnalysisProblem, now: datetime) -> bool:
@@ -133,7 +135,7 @@ class AnalysisStore:
     ) -> list[str] | None:
         """Keep what came of it, with the event that tells so, what is told to receivers, and what it cost: all or none.
 
-        Returns the ids of the deliveries; None when this ticket is old, and nothing was written.
+        Returns the ids of the deliveries; None when this ticket is old, and nothing but what it cost was written.
         """
         status = AnalysisStatus.DONE if problem is None else AnalysisStatus.FAILED
         values: dict[str, Any] = {
@@ -146,11 +148,12 @@ class AnalysisStore:
         }
         async with self._db.writer() as session:
             values |= sealed_values(session, AnalysisRow, {"call_id": ticket.call_id}, result=result)
-            if not await _move(session, ticket, values):
-                return None
+            is_moved = await _move(session, ticket, values)
             if usage.usage:
                 await note_usage(session, self._prices, usage, now)
             costs = await sum_up(session, self._prices, ticket.call_id, now)
+            if not is_moved:
+                return None
             micro_usd = sum(item.micro_usd for item in costs)
             row = (await session.exec(select(AnalysisRow).where(col(AnalysisRow.call_id) == ticket.call_id))).one()
             call = (await session.exec(select(CallRow).where(col(CallRow.call_id) == ticket.call_id))).one()

@@ -18,6 +18,7 @@ from aftercall.ledger import Ledger
 from aftercall.receivers import receivers_of
 from aftercall.settling import AgentOf, Settling
 from aftercall.text_model import TextModel
+from aftercall.told_usage import ToldUsage
 from config.prices import load_prices
 from config.settings import Settings
 from net.pinned import AddressGuard
@@ -32,9 +33,13 @@ _SWEEP_EVERY = 15
 
 @dataclass(frozen=True, slots=True)
 class AfterCall:
-    """What was opened. `ledger` knows what calls cost, `budgets` what they may; then rows, and who makes them."""
+    """What was opened. `ledger` knows what calls cost, `budgets` what they may; then rows, and who makes them.
+
+    `told_usage` is told what models used outside of conversations.
+    """
 
     ledger: Ledger
+    told_usage: ToldUsage
     budgets: Budgets
     analysing: Analysing
     analyses: AnalysisStore
@@ -69,13 +74,14 @@ async def open_after_call(
     workflows.add(analysing.WORK, (making.attempt,), is_aside=True)
     settling = Settling(db, prices, agent_of, tell, sending.begin, making.begin)
     ledger = Ledger(db, prices)
-    after_call = AfterCall(ledger, Budgets(ledger), making, analyses, sending, deliveries, settling)
+    after_call = AfterCall(ledger, ToldUsage(ledger), Budgets(ledger), making, analyses, sending, deliveries, settling)
     looking = asyncio.create_task(_keep_looking(after_call), name="after calls")
     try:
         yield after_call
     finally:
         looking.cancel()
         await asyncio.gather(looking, return_exceptions=True)
+        await after_call.told_usage.close()
         await post.close()
         await model.close()
 
@@ -93,6 +99,7 @@ async def _keep_looking(after_call: AfterCall) -> None:
     tasks: tuple[Callable[[], Awaitable[object]], ...] = (after_call.settling.sweep, after_call.sweep)
     while True:
         try:
+            await after_call.told_usage.write()
             await tasks[rounds % _SWEEP_EVERY == 0]()
             is_away = False
         except DatabaseAway as error:

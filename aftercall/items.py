@@ -1,5 +1,6 @@
 """What a call used, item by item, and what that costs by the price table: tokens, minutes, legs, messages. Pure."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -83,7 +84,21 @@ def token_items(messages: Iterable[Mapping[str, Any]], prices: Prices) -> list[I
 
 def _tokens(facts: Facts, prices: Prices) -> list[Item]:
     told = [data for kind, _at_ms, data in facts.events if kind == USAGE_EVENT]
-    return token_items([*told, *facts.usage], prices)
+    return [*token_items([*told, *facts.usage], prices), *_speech(told)]
+
+
+def _speech(told: Iterable[Mapping[str, Any]]) -> Iterator[Item]:
+    """What a cascade's transcriber heard, and what its voice said; the table has no prices of theirs."""
+    sums: Counter[tuple[str, str, str]] = Counter()
+    for message in told:
+        for name in ("heard_ms", "characters"):
+            if isinstance(message.get(name), int):
+                sums[name, str(message.get("source") or ""), str(message.get("model") or "")] += message[name]
+    for (name, source, model), count in sorted(sums.items()):
+        if name == "heard_ms":
+            yield _item("transcribed_secs", source, -(-count // 1000), "second", None, model)
+        else:
+            yield _item("voiced_characters", source, count, "character", None, model)
 
 
 def _minutes(facts: Facts, prices: Prices) -> Iterator[Item]:

@@ -1,7 +1,7 @@
 """What calls cost, in the database: summed up from what is stored of them, as often as anybody likes."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from typing import Any, cast
 from uuid import uuid4
@@ -13,9 +13,10 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from aftercall.items import USAGE_EVENT, Facts, Item, items_of, token_items
 from aftercall.models import CostRow, Stage, UsageRow
 from config.prices import Prices
-from config.pricing import per_call_minute
+from config.pricing import MICRO, per_call_minute
 from storage.engine import Database
 from storage.rows import insert_new
+from telemetry import metrics
 from transcripts.call import CallStatus, Direction
 from transcripts.models import CallEventRow, CallRow, OutgoingRow, TransferRow
 
@@ -53,9 +54,16 @@ class Ledger:
         self._prices = prices
 
     async def note(self, usage: Usage, now: datetime) -> None:
-        """Write down at once what a request used that belongs to no conversation; `now` is aware."""
+        """Write down at once what a request used that belongs to no conversation; `now` is aware.
+
+        A call that was summed up already is summed up anew.
+        """
         async with self._db.writer() as session:
             await note_usage(session, self._prices, usage, now)
+            if usage.call_id is not None:
+                stage = select(CallRow.aftercall).where(col(CallRow.call_id) == usage.call_id)
+                if ((await session.exec(stage)).first() or 0) >= int(Stage.ENDED):
+                    await sum_up(session, self._prices, usage.call_id, now)
 
     async def sum_up(self, call_id: str, now: datetime) -> int:
         """Sum a call up anew and keep that; returns what it cost, in millionths of a US dollar."""
@@ -120,7 +128,15 @@ async def sum_up(session: AsyncSession, prices: Prices, call_id: str, now: datet
 
 
 async def note_usage(session: AsyncSession, prices: Prices, usage: Usage, now: datetime) -> None:
-    """As `Ledger.note`, in a transaction that is open. What belongs to no call is charged at once."""
+    """As `Ledger.note`, in a transaction that is open. What belongs to no call is charged at once.
+
+    So is what a call used that was erased meanwhile: money that was spent stays spent.
+    """
+    if usage.call_id is not None:
+        # Holds the call: nobody erases it before this is written.
+        hold = update(CallRow).where(col(CallRow.call_id) == usage.call_id).values(aftercall=col(CallRow.aftercall))
+        if (await session.exec(hold)).rowcount != 1:
+            usage = replace(usage, call_id=None)
     fields = {
         "usage_id": uuid4().hex,
         "call_id": usage.call_id,
@@ -135,6 +151,9 @@ async def note_usage(session: AsyncSession, prices: Prices, usage: Usage, now: d
         items = token_items([{**usage.usage, "source": usage.source, "model": usage.model}], prices)
         day = now.astimezone(UTC).date()
         await insert_new(session, CostRow, [_row(item, None, usage.agent_name, day) for item in items])
+        agent = metrics.agent_label(usage.agent_name)
+        for item in items:
+            metrics.COST_USD_TOTAL.labels(item=item.item, agent=agent).inc(item.micro_usd / MICRO)
 
 
 async def _facts(session: AsyncSession, call: CallRow, now: datetime) -> Facts:

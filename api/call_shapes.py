@@ -160,8 +160,8 @@ class LatencyShown(Shown):
 class CostItem(Shown):
     """So much of one thing that the call used."""
 
-    item: str = Field(description="A name of the price table, or `unpriced`.", examples=["gemini_audio_out"])
-    source: str = Field(description="By what: conversation, consent, analysis, call, transfer and so on.")
+    item: str = Field(description="What was used.", examples=["audio_out"])
+    source: str = Field(description="By what: conversation, consent, sentences, analysis, call, transfer and so on.")
     model: str = Field(description="Which model used tokens; empty for anything else.")
     unit: str
     quantity: int

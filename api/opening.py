@@ -75,8 +75,14 @@ async def open_services(
 
         lag = closing.enter_context(LoopLag(settings.max_loop_lag_ms).measuring())
         live = LiveCalls(settings.max_calls, most_here=settings.max_calls_per_process, is_slow=lag.is_slow)
-        reader = gemini if settings.prepare_sentences else None
-        sentences = await enter(open_sentences(settings.data_dir / "sentences", reader, lambda: agents.catalog.agents))
+
+        async def agent_of(row: CallRow) -> AgentConfig | None:
+            return await in_force.of_call(row.agent_name, row.agent_version)
+
+        after_call = await enter(open_after_call(settings, db, archive.workflows, agent_of))
+        reader, folder = gemini if settings.prepare_sentences else None, settings.data_dir / "sentences"
+        tell = after_call.told_usage
+        sentences = await enter(open_sentences(folder, reader, lambda: agents.catalog.agents, tell))
         await enter(toolbox.opened(lambda: agents.catalog.agents))
         in_force.on_changed = toolbox.look
         ringing, calls_back = Ringing(gemini, bots, sentences, toolbox), CallsBack(CannotCallBack)
@@ -102,11 +108,6 @@ async def open_services(
         rescue = await enter(open_rescue(settings, store, log, agents, desk))
         lines = OutgoingLines(live, answering, colleagues, name)
         dialler = await enter(open_dialler(settings, db, in_force.current, lines, archive.workflows, calls_back))
-
-        async def agent_of(row: CallRow) -> AgentConfig | None:
-            return await in_force.of_call(row.agent_name, row.agent_version)
-
-        after_call = await enter(open_after_call(settings, db, archive.workflows, agent_of))
         dialler.know_spending(after_call.budgets)
         talks.refuses = after_call.budgets.refuses
         repeats = await enter(purging(RepeatStore(db)))

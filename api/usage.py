@@ -32,7 +32,7 @@ class UsedItem(Shown):
 
 
 class DayOfAgent(Shown):
-    """What the calls of an agent that began on a day (UTC) used."""
+    """What the calls of an agent that began on a day (UTC) used, and the sentences read aloud for it that day."""
 
     day: date
     agent: str

@@ -66,7 +66,7 @@ def _check_sentences(folder: Path, agents: Iterable[AgentConfig]) -> Iterator[Fi
     for agent in agents:
         language = primary_language(agent.language)
         readings = wanted_readings([agent])
-        kinds = [SentenceKind(wanted.rsplit(" ", 1)[-1]) for wanted in readings.values()] or list(SentenceKind)
+        kinds = [kind for _agent_name, kind in readings.values()] or list(SentenceKind)
         cached = [pcm is not None for pcm in files.load_all(readings)] or [False] * len(kinds)
         clips = sum((language, kind) in shipped for kind, is_own in zip(kinds, cached, strict=True) if not is_own)
         silent = len(kinds) - sum(cached) - clips

@@ -176,7 +176,7 @@ class AnsweringMachine:
                 logger.bind(agent=means.agent.name, problem=str(error)).error("the recorded message cannot be read")
                 return None
         text = means.agent.render(means.machine.message or "", means.call.variables)
-        return await means.sentences.read_now(means.agent, text, means.assembly().gemini)
+        return await means.sentences.read_now(means.agent, text, means.assembly().gemini, means.call.call_id)
 
     def _listen_for_tone(self, *, is_on: bool) -> None:
         line = self._means.scribe.line

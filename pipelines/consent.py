@@ -115,7 +115,8 @@ class ConsentQuestion:
 
     async def close(self) -> None:
         """Wait until the model that heard the answer is hung up on."""
-        if self._closing is not None:
+        if self._closing is not None and not self._closing.done() and self._ear is not None:
+            self._ear.hurry()
             await asyncio.wait({self._closing})
 
     # ---- LineListener ----

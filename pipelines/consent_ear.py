@@ -4,6 +4,7 @@ The model of the conversation is not told of it, and does not hear what is said 
 """
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
@@ -27,6 +28,8 @@ from pipelines.sentences import Spoken
 _BEFORE_MS = 1000.0
 """Somebody may begin to answer over the last words of the question."""
 _READ_SECS = 10.0
+_TOLD_SECS = 3.0
+"""How long it stays open after the answer for the model to tell what that used: it does so when its turn ends."""
 
 
 async def record_consent(params: FunctionCallParams, answer: Literal["yes", "no", "unclear"]) -> None:
@@ -78,6 +81,8 @@ class ConsentEar:
         self._reading: asyncio.Future[None] | None = None
         self._voice = bytearray()
         self._said: list[str] = []
+        self._has_told = asyncio.Event()
+        self._has_told.set()
 
     def open(self) -> None:
         """Begin to connect, and to keep the last second of what is heard."""
@@ -110,12 +115,19 @@ class ConsentEar:
         return Spoken(said, pcm, VOICE_HZ) if pcm and said else None
 
     async def close(self) -> None:
-        """Hear no more."""
+        """Hear no more, and end when the model has told what it used for its answer, or does not."""
         if self in self._line.listeners:
             self._line.listeners.remove(self)
         self._lately.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_TOLD_SECS):
+                await self._has_told.wait()
         await self._link.close()
         take_apart([self])  # it and its link would keep each other, and the line of a call that has ended
+
+    def hurry(self) -> None:
+        """Close at once: the call is over."""
+        self._has_told.set()
 
     # ---- LineListener ----
 
@@ -150,7 +162,10 @@ class ConsentEar:
         """What it has understood, and what it says when it is to read."""
         self._on_message(message, self._model)
         content = message.server_content
+        if message.usage_metadata is not None:
+            self._has_told.set()
         if message.tool_call is not None:
+            self._has_told.clear()
             for call in message.tool_call.function_calls or []:
                 await self._answer(call.id or "", call.name or "", call.args or {})
         if content is None:
@@ -189,7 +204,8 @@ class ConsentEar:
         """It hears what waits for it."""
 
     async def link_lost(self, cause: Cause, failure: ModelFailure | None) -> None:
-        """Another connection is being made."""
+        """Another connection is being made; what this one used, nobody will tell."""
+        self._has_told.set()
 
     def link_attempt_failed(self, failure: ModelFailure) -> None:
         """Others follow."""

@@ -7,9 +7,9 @@ from typing import Any
 
 from google.genai.types import LiveServerMessage
 from pipecat.frames.frames import MetricsFrame
-from pipecat.metrics.metrics import LLMTokenUsage
+from pipecat.metrics.metrics import LLMTokenUsage, STTUsage
 from pipecat.processors.metrics.frame_processor_metrics import FrameProcessorMetrics
-from pipecat.services.llm_service import LLMService
+from pipecat.services.ai_service import AIService
 
 from pipelines.scribe import Scribe
 
@@ -26,7 +26,7 @@ def note_usage(scribe: Scribe, message: LiveServerMessage, model: str | None, so
 
 
 class CountedUsage(FrameProcessorMetrics):
-    """What Pipecat's services for text models report, written down as well."""
+    """What Pipecat's services report: tokens of text models, seconds of transcribers, characters of voices."""
 
     def __init__(self, scribe: Scribe) -> None:
         """Take the call's scribe."""
@@ -35,13 +35,25 @@ class CountedUsage(FrameProcessorMetrics):
 
     async def start_llm_usage_metrics(self, tokens: LLMTokenUsage) -> MetricsFrame:
         """Write it down, and report it as ever."""
-        counts: dict[str, Any] = tokens.model_dump(mode="json", exclude_none=True)
-        self._scribe.event(EVENT, at_ms=None, **counts | {"model": self._model_name() or "", "source": CASCADE})
+        self._write(tokens.model_dump(mode="json", exclude_none=True))
         return await super().start_llm_usage_metrics(tokens)
 
+    async def start_stt_usage_metrics(self, usage: STTUsage) -> MetricsFrame:
+        """Write it down, and report it as ever."""
+        self._write({"heard_ms": round(usage.audio_seconds * 1000)})
+        return await super().start_stt_usage_metrics(usage)
 
-def count_usage(service: LLMService[Any], scribe: Scribe) -> None:
-    """Have what a text model's service reports written down."""
+    async def start_tts_usage_metrics(self, text: str) -> MetricsFrame:
+        """Write down how long the text is, and report it as ever."""
+        self._write({"characters": len(text)})
+        return await super().start_tts_usage_metrics(text)
+
+    def _write(self, counts: dict[str, Any]) -> None:
+        self._scribe.event(EVENT, at_ms=None, **counts | {"model": self._model_name() or "", "source": CASCADE})
+
+
+def count_usage(service: AIService, scribe: Scribe) -> None:
+    """Have what a service reports written down."""
     counted = CountedUsage(scribe)
     # Services hand what they do not know to their base class, but not all of them do: it is put in its place.
     before = service._metrics  # pyright: ignore[reportPrivateUsage]

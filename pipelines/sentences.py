@@ -23,6 +23,7 @@ from pipelines.sentence_files import SentenceFiles
 from pipelines.sentence_maker import CannotRead, read_aloud
 from pipelines.sentence_pauses import Pauses
 from pipelines.sentence_reading import RATE_HZ, Reading, WrongReading
+from pipelines.sentence_usage import Meter, Payer, TellUsage
 from pipelines.spoken_language import in_all_languages
 
 __all__ = ["SentenceKind", "Sentences", "Spoken", "open_sentences", "wanted_readings", "wording"]
@@ -43,22 +44,25 @@ class Sentences:
         shipped: ShippedClips,
         client: Client | None,
         *,
+        tell_usage: TellUsage | None = None,
         most_bytes: int = _MOST_BYTES,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         """Take the folder of the cache, the shipped clips, and who reads aloud (None: nothing new is made).
 
+        `tell_usage` is told what reading aloud used: of what is prepared as the first agent's that wants it.
         `most_bytes` bounds what is held in memory beside the shipped clips; `now` is a clock in seconds.
         """
         self._files = SentenceFiles(folder)
         self._shipped = shipped
         self._client = client
+        self._meter = Meter(tell_usage)
         self._most_bytes = most_bytes
         self._held: dict[Reading, bytes] = {}
         self._held_bytes = 0
         self._pauses = Pauses(now)
         self._agents: tuple[AgentConfig, ...] = ()
-        self._wanted: Mapping[Reading, str] = {}
+        self._wanted: Mapping[Reading, tuple[str, SentenceKind]] = {}
         self._told: set[str] = set()
 
     def find(
@@ -78,16 +82,17 @@ class Sentences:
             return Spoken(text, pcm, RATE_HZ)
         return None if kind is None else self._shipped.get((primary_language(agent.language), kind))
 
-    async def read_now(self, agent: AgentConfig, text: str, client: Client | None) -> Spoken | None:
+    async def read_now(self, agent: AgentConfig, text: str, client: Client | None, call_id: str) -> Spoken | None:
         """As `find_text` without a clip, and read aloud now when it is not held; None when that fails.
 
-        `client` reads it. It takes seconds. What is read so is not kept: its words may be about one person.
+        `client` reads it, and the call pays. It takes seconds. What is read so is not kept: its words may be about
+        one person.
         """
         reading = _reading(agent, text)
         if (held := self.find_text(agent, text, None)) is not None or reading is None or client is None:
             return held
         try:
-            pcm = await read_aloud(client, reading.model, reading.voice, reading.language, reading.text)
+            pcm = await self._read(client, reading, Payer(agent.name, call_id))
         except CannotRead as error:
             self._tell("a sentence cannot be read aloud; Twilio's voice stands in", reading, str(error))
             return None
@@ -121,6 +126,15 @@ class Sentences:
             await self.prepare(agents())
             await asyncio.sleep(_LOOK_SECS)
 
+    @property
+    def is_counting(self) -> bool:
+        """Whether a model has yet to tell what a sentence that is there has used."""
+        return self._meter.is_counting
+
+    async def close(self) -> None:
+        """Leave the conversations that are open only to tell what they used."""
+        await self._meter.close()
+
     async def _want(self, agents: Iterable[AgentConfig]) -> None:
         agents = tuple(agents)
         # By identity: an agent that was not edited is the same object in every catalog.
@@ -141,10 +155,12 @@ class Sentences:
 
     async def _make_all(self, client: Client, readings: Iterator[Reading]) -> None:
         for reading in readings:
-            if self._pauses.is_over(reading.model):
-                await self._make(client, reading)
+            await self._meter.wait_for_room()
+            # Nobody may want it any more.
+            if self._pauses.is_over(reading.model) and (wanted := self._wanted.get(reading)) is not None:
+                await self._make(client, reading, agent_name=wanted[0])
 
-    async def _make(self, client: Client, reading: Reading) -> None:
+    async def _make(self, client: Client, reading: Reading, agent_name: str) -> None:
         claim = self._files.claimed(reading)
         may_make = await asyncio.to_thread(claim.__enter__)
         try:
@@ -153,7 +169,7 @@ class Sentences:
             await self._fetch([reading])  # or was, a moment ago
             if reading in self._held:
                 return
-            pcm = await read_aloud(client, reading.model, reading.voice, reading.language, reading.text)
+            pcm = await self._read(client, reading, Payer(agent_name))
         except CannotRead as error:
             self._put_off(reading, error)
         else:
@@ -163,6 +179,10 @@ class Sentences:
             await asyncio.to_thread(self._files.save, reading, pcm)
         finally:
             await asyncio.to_thread(claim.__exit__, None, None, None)
+
+    async def _read(self, client: Client, reading: Reading, payer: Payer) -> bytes:
+        model, voice, language, text = reading.model, reading.voice, reading.language, reading.text
+        return await read_aloud(client, model, voice, language, text, meter=self._meter, payer=payer)
 
     def _put_off(self, reading: Reading, error: CannotRead) -> None:
         self._pauses.failed(reading)
@@ -188,18 +208,23 @@ class Sentences:
     def _tell(self, message: str, reading: Reading, cause: str) -> None:
         if (known := f"{message} {reading.model} {cause}") not in self._told and len(self._told) < 1000:
             self._told.add(known)
-            logger.bind(agent_and_kind=self._wanted.get(reading), model=reading.model, cause=cause).warning(message)
+            wanted = " ".join(self._wanted.get(reading, ()))
+            logger.bind(agent_and_kind=wanted, model=reading.model, cause=cause).warning(message)
 
 
 @asynccontextmanager
 async def open_sentences(
-    folder: Path, client: Client | None, agents: Callable[[], Sequence[AgentConfig]]
+    folder: Path,
+    client: Client | None,
+    agents: Callable[[], Sequence[AgentConfig]],
+    tell_usage: TellUsage | None = None,
 ) -> AsyncGenerator[Sentences]:
     """Load what is there and yield it, then make what is missing in the background until the end of the block.
 
-    `folder` is the cache's; `client` reads aloud, None makes nothing; `agents` returns those in use at each moment.
+    `folder` is the cache's; `client` reads aloud, None makes nothing; `agents` returns those in use at each moment;
+    `tell_usage` is told what was used.
     """
-    sentences = Sentences(folder, await asyncio.to_thread(load_shipped), client)
+    sentences = Sentences(folder, await asyncio.to_thread(load_shipped), client, tell_usage=tell_usage)
     await sentences.load(agents())
     keeping = asyncio.create_task(sentences.keep_prepared(agents), name="sentences")
     keeping.add_done_callback(_tell_of_the_end)
@@ -208,6 +233,7 @@ async def open_sentences(
     finally:
         keeping.cancel()
         await asyncio.wait({keeping})
+        await sentences.close()
 
 
 def _tell_of_the_end(keeping: asyncio.Task[None]) -> None:
@@ -226,16 +252,16 @@ def wording(agent: AgentConfig, kind: SentenceKind) -> str:
     return str(getattr(agent.phrases, kind))
 
 
-def wanted_readings(agents: Iterable[AgentConfig]) -> Mapping[Reading, str]:
+def wanted_readings(agents: Iterable[AgentConfig]) -> Mapping[Reading, tuple[str, SentenceKind]]:
     """Return what is to be made for these agents, the most needed first, each with the agent and kind it is for."""
-    found: dict[Reading, str] = {}
+    found: dict[Reading, tuple[str, SentenceKind]] = {}
     agents = tuple(agents)
     for kind in SentenceKind:
         for spoken in (spoken for agent in agents for spoken in in_all_languages(agent)):
             for text in _texts(spoken, kind):
                 reading = _reading(spoken, spoken.render(text))
                 if reading is not None:
-                    found.setdefault(reading, f"{spoken.name} {kind}")
+                    found.setdefault(reading, (spoken.name, kind))
     return found
 
 

@@ -11,6 +11,7 @@ from pipecat.frames.frames import Frame, InputTextRawFrame, LLMMessagesAppendFra
 from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.aggregators.llm_response_universal import LLMContextAggregatorPair, LLMUserAggregatorParams
 from pipecat.processors.frame_processor import FrameProcessor
+from pipecat.services.ai_service import AIService
 from pipecat.services.llm_service import LLMService
 from pipecat.services.tts_service import TTSService
 from pipecat.transports.base_transport import BaseTransport
@@ -383,10 +384,10 @@ STAGE_NAMES = frozenset({*_BUILDERS, "gemini_live"})
 
 def _make_model(stage: Stage, assembly: Assembly) -> list[FrameProcessor]:
     processor = _gemini_live(stage, assembly) if stage.name == "gemini_live" else _dotted(stage, assembly)
+    if isinstance(processor, AIService) and stage.name != "gemini_live":
+        count_usage(processor, assembly.scribe)
     if isinstance(processor, LLMService):
         assembly.llm = processor
-        if stage.name != "gemini_live":
-            count_usage(assembly.llm, assembly.scribe)
         # What is called without being declared: Pipecat's word for it is a name of None.
         processor.register_function(None, refuse_unknown)
     elif isinstance(processor, TTSService):

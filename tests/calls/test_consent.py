@@ -111,6 +111,9 @@ async def say_yes(house: Any, index: int) -> SimulatedCall:
     await house.say(call, "yes-please")
     await happened(house, call, "consent.given")
     await converse(house, call)
+    # The ear's own turn is told when it ends, which is after the answer was understood.
+    used = [event.data for event in await house.events(call, "model.usage") if event.data["source"] == "consent"]
+    assert sum(told["prompt_token_count"] for told in used) > 10
     return call
 
 

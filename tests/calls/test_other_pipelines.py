@@ -35,6 +35,12 @@ async def test_a_cascade_is_a_different_list_and_not_different_code(make_house):
     assert turns[2] == ("agent", f"Blue Door Dental hears you said {turns[1][1]} and I know {known}.")
     [used] = await house.events(call, "tool.called")
     assert used.data["name"] == "opening_hours"
+    usage = [event.data for event in await house.events(call, "model.usage")]
+    [heard_ms] = [told["heard_ms"] for told in usage if told["model"] == "length"]
+    assert abs(heard_ms / 1000 - float(turns[1][1].removeprefix("[speech ").removesuffix(" s]"))) <= 0.5
+    said = [told["characters"] for told in usage if told["model"] == "tone"]
+    assert (said[0], sum(said)) == (len(turns[0][1]), len(turns[0][1]) + len(turns[2][1]))
+    assert {told["source"] for told in usage} == {"cascade"}
 
 
 async def test_a_caller_interrupts_a_cascade(make_house):

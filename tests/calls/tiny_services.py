@@ -26,6 +26,9 @@ class LengthRecognizer(SegmentedSTTService):
     def __init__(self, **arguments: object) -> None:
         super().__init__(settings=STTSettings(model="length", language=None), **arguments)
 
+    def can_generate_metrics(self) -> bool:
+        return True
+
     async def run_stt(self, audio: bytes) -> AsyncGenerator[Frame, None]:
         secs = len(audio) / 2 / self.sample_rate
         yield TranscriptionFrame(text=f"[speech {secs:.0f} s]", user_id="caller", timestamp=time_now_iso8601())
@@ -80,7 +83,11 @@ class ToneVoice(TTSService):
         super().__init__(settings=TTSSettings(model="tone", voice="tone", language=None), **arguments)
         self._hz = hz
 
+    def can_generate_metrics(self) -> bool:
+        return True
+
     async def run_tts(self, text: str, context_id: str) -> AsyncGenerator[Frame, None]:
+        await self.start_tts_usage_metrics(text)
         samples = np.arange(int(self.sample_rate * 0.06 * len(text.split()))) / self.sample_rate
         audio = (8000 * np.sin(2 * np.pi * self._hz * samples)).astype("<i2").tobytes()
         yield TTSAudioRawFrame(audio, self.sample_rate, 1, context_id=context_id)

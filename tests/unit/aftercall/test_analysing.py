@@ -10,6 +10,7 @@ from sqlmodel import select
 
 from aftercall.analysing import WORK, Analysing, Quota
 from aftercall.analysis_store import AnalysisStore, Ticket, ask_for
+from aftercall.ledger import Ledger, Usage
 from aftercall.models import AnalysisRow, CostRow, DeliveryRow
 from aftercall.receivers import receivers_of
 from aftercall.text_model import TextModel
@@ -121,6 +122,12 @@ async def test_a_call_is_analysed_told_of_and_charged_once(database: Database) -
         # The process died after its answer was written, and before that was known: nothing is done again.
         assert await desk.analysing.attempt(key) == "old news"
         assert len(desk.gemini.text_model.requests) == 1
+        # Another process asked at the same time and was slower: of no use, but paid for.
+        used = {"prompt_token_count": 1000, "candidates_token_count": 100}
+        slower = Usage("front-desk", "analysis", "gemini-2.5-flash", used, "c1")
+        before = sum(cost.micro_usd for cost in await Ledger(database, PRICES).of_call("c1"))
+        assert await desk.store.finish(Ticket.of(key), [], slower, desk.now, result={}) is None
+        assert sum(cost.micro_usd for cost in await Ledger(database, PRICES).of_call("c1")) == before + 300 + 250
     row = await desk.row()
     assert (row.status, row.problem, row.attempt, row.model) == ("done", None, 1, "gemini-2.5-flash")
     assert row.result is not None
