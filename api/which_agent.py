@@ -15,7 +15,6 @@ from api.patience import database_in_time
 from config.agent import AgentConfig
 from config.agents_folder import AgentCatalog
 from config.routing import Ask, AskAnswer, Choice, Result, Ringing, choose, default_of
-from config.signing_secret import key_of_secret
 from config.wording import describe, shown
 from net.outgoing import OutgoingFailed, OutgoingRefused
 from storage.errors import DatabaseAway
@@ -105,9 +104,9 @@ async def _ask(services: Services, catalog: AgentCatalog, call: Ringing, ask: As
         answer = await services.asker.ask(
             ask.url,
             body,
-            key=key_of_secret(ask.secret.get_secret_value()),
+            secret=ask.secret.get_secret_value(),
             message_id=f"msg_{call.call_sid}",
-            now=services.now(),
+            now=now,
             deadline_secs=ask.timeout_secs,
         )
         found = AskAnswer.model_validate(answer)

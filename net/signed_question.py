@@ -1,33 +1,18 @@
-"""A question to somebody's webhook, signed as Standard Webhooks says, with one deadline for all of it.
-
-https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
-"""
+"""A question to somebody's webhook, signed as Standard Webhooks says, with one deadline for all of it."""
 
 import asyncio
-import base64
-import hashlib
-import hmac
 import json
 import ssl
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 import httpx
 
 from net.outgoing import OutgoingFailed, OutgoingRefused
+from net.signed_headers import signed_headers
 
 _MOST_ANSWER_BYTES = 64 * 1024
-
-
-def sign(key: bytes, *, message_id: str, timestamp_secs: int, body: bytes) -> dict[str, str]:
-    """Return the three headers that the receiver checks: `webhook-id`, `webhook-timestamp`, `webhook-signature`."""
-    signed = f"{message_id}.{timestamp_secs}.".encode() + body
-    signature = base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode("ascii")
-    return {
-        "webhook-id": message_id,
-        "webhook-timestamp": str(timestamp_secs),
-        "webhook-signature": f"v1,{signature}",
-    }
 
 
 class Asker:
@@ -42,25 +27,25 @@ class Asker:
         url: str,
         body: Mapping[str, Any],
         *,
-        key: bytes,
+        secret: str,
         message_id: str,
-        now: float,
+        now: datetime,
         deadline_secs: float,
     ) -> object:
         """POST `body` as JSON and return the JSON of the answer. Neither redirects nor proxies are followed.
 
-        `now` is Unix time in seconds. A question with the id of an earlier one is known to be the same.
+        `secret` is whsec_ and base64, `now` aware. A question with the id of an earlier one is known to be the same.
 
         Raises:
             OutgoingFailed: no usable answer within `deadline_secs`, from the name lookup to the last byte.
             OutgoingRefused: a status other than 2xx.
         """
-        content = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
-        headers = sign(key, message_id=message_id, timestamp_secs=int(now), body=content)
+        text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+        headers = signed_headers(secret, message_id, text, now) | {"content-type": "application/json"}
         limit = asyncio.timeout(deadline_secs)
         try:
             async with limit:
-                status, text = await self._post(url, content, headers | {"content-type": "application/json"})
+                status, answer = await self._post(url, text.encode(), headers)
         except TimeoutError as error:
             if not limit.expired():
                 raise OutgoingFailed(type(error).__name__) from error
@@ -70,7 +55,7 @@ class Asker:
         if not 200 <= status < 300:
             raise OutgoingRefused(status, None)
         try:
-            return json.loads(text)
+            return json.loads(answer)
         except (ValueError, RecursionError) as error:
             raise OutgoingFailed("the answer is no JSON") from error
 

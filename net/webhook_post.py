@@ -1,22 +1,20 @@
-"""A message for somebody's webhook, signed as Standard Webhooks says: sent once, with one deadline for all of it.
-
-https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
-"""
+"""A message for somebody's webhook, signed as Standard Webhooks says: sent once, with one deadline for all of it."""
 
 import asyncio
 import ssl
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from urllib.parse import urlsplit
 
 import httpx
-from standardwebhooks import Webhook
 
 from net.pinned import AddressGuard, AddressRefused, NoSuchHost, pinned_client
 from net.retry_after import read_wait_secs
+from net.signed_headers import signed_headers
 
 DEADLINE_SECS = 15.0
 _MOST_ANSWER_BYTES = 64 * 1024
+_HEADERS = {"content-type": "application/json", "user-agent": "Trunkline", "accept-encoding": "identity"}
 
 
 class NotPosted(Exception):
@@ -66,7 +64,7 @@ class WebhookPost:
             NotPosted: no answer, or nobody may be asked there.
         """
         self._check(message.url)
-        headers = _headers(message, now)
+        headers = _HEADERS | signed_headers(message.secret, message.message_id, message.body, now)
         try:
             async with asyncio.timeout(self._deadline_secs):
                 client = await self._prepare()
@@ -107,18 +105,6 @@ class WebhookPost:
         is_near = parts.scheme == "http" and self._guard.allows_private(parts.hostname or "", port)
         if parts.scheme != "https" and not is_near:
             raise NotPosted("not sent: it would not travel over https")
-
-
-def _headers(message: Message, now: datetime) -> dict[str, str]:
-    moment = now.astimezone(UTC)
-    return {
-        "content-type": "application/json",
-        "user-agent": "Trunkline",
-        "accept-encoding": "identity",
-        "webhook-id": message.message_id,
-        "webhook-timestamp": str(int(moment.timestamp())),
-        "webhook-signature": Webhook(message.secret).sign(message.message_id, moment, message.body),
-    }
 
 
 async def _read(response: httpx.Response) -> None:
