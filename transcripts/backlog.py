@@ -27,6 +27,7 @@ from transcripts.entries import (
     FinishEntry,
     ForgetWordsEntry,
     HandOverEntry,
+    LessEntry,
     NextStepEntry,
     RecordingEntry,
     TransferAttemptsEntry,
@@ -46,6 +47,7 @@ _KINDS: dict[str, TypeAdapter[Entry]] = {
     "hand_over": TypeAdapter(HandOverEntry),
     "consent": TypeAdapter(ConsentEntry),
     "forget_words": TypeAdapter(ForgetWordsEntry),
+    "less": TypeAdapter(LessEntry),
 }
 _KIND_OF: dict[type[Entry], str] = {
     TurnEntry: "turn",
@@ -57,6 +59,7 @@ _KIND_OF: dict[type[Entry], str] = {
     HandOverEntry: "hand_over",
     ConsentEntry: "consent",
     ForgetWordsEntry: "forget_words",
+    LessEntry: "less",
 }
 
 
@@ -149,7 +152,7 @@ class Backlog:
                 entry = replace(entry, position=entry.position + places[entry.call_id].position)
             elif not each.is_placed and isinstance(entry, EventEntry):
                 entry = replace(entry, seq=entry.seq + places[entry.call_id].seq)
-            elif not each.is_placed and isinstance(entry, ForgetWordsEntry):
+            elif not each.is_placed and isinstance(entry, ForgetWordsEntry | LessEntry):
                 place = places[entry.call_id]
                 entry = replace(entry, position=entry.position + place.position, seq=entry.seq + place.seq)
             placed.append(WaitingEntry(entry, is_placed=True))

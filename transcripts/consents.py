@@ -1,4 +1,4 @@
-"""Records of consent in the database, and the words that go when one is withdrawn."""
+"""Records of consent in the database, and words that go: when one is withdrawn, or were a part of a number."""
 
 from sqlmodel import col, delete, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -7,7 +7,7 @@ from storage.engine import Database
 from storage.key_ring import number_index
 from storage.rows import insert_new, sealed_values
 from transcripts.call import Consent, ConsentAnswer, ConsentGivenBy
-from transcripts.entries import ConsentEntry, ForgetWordsEntry
+from transcripts.entries import ConsentEntry, ForgetWordsEntry, LessEntry
 from transcripts.models import CallEventRow, ConsentRow, TurnRow
 from transcripts.wordless import without_words
 
@@ -58,6 +58,18 @@ async def forget_words(session: AsyncSession, entry: ForgetWordsEntry) -> None:
         if left != event.data:
             sealed = sealed_values(session, CallEventRow, {"call_id": event.call_id, "seq": event.seq}, data=left)
             await session.exec(update(CallEventRow).where(col(CallEventRow.id) == event.id).values(**sealed))
+
+
+async def leave_less(session: AsyncSession, entry: LessEntry) -> None:
+    """Write what is left of a turn and of its event in their place; what is gone stays gone."""
+    turn = {"call_id": entry.call_id, "position": entry.position}
+    text = sealed_values(session, TurnRow, turn, text=entry.text)
+    of_turn = (col(TurnRow.call_id) == entry.call_id, col(TurnRow.position) == entry.position)
+    await session.exec(update(TurnRow).where(*of_turn).values(**text))
+    event = {"call_id": entry.call_id, "seq": entry.seq}
+    data = sealed_values(session, CallEventRow, event, data=entry.data)
+    of_event = (col(CallEventRow.call_id) == entry.call_id, col(CallEventRow.seq) == entry.seq)
+    await session.exec(update(CallEventRow).where(*of_event).values(**data))
 
 
 def _to_consent(row: ConsentRow) -> Consent:

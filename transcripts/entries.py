@@ -84,6 +84,18 @@ class ForgetWordsEntry:
     seq: int
 
 
+@dataclass(frozen=True, slots=True)
+class LessEntry:
+    """Less is left of a turn that was told before: its text, the data of its event, and the words it is found by."""
+
+    call_id: str
+    position: int
+    seq: int
+    text: str
+    data: dict[str, Any]
+    is_searched: bool = False
+
+
 Entry = (
     TurnEntry
     | EventEntry
@@ -94,4 +106,5 @@ Entry = (
     | HandOverEntry
     | ConsentEntry
     | ForgetWordsEntry
+    | LessEntry
 )

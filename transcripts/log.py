@@ -18,7 +18,7 @@ from loguru import logger
 from storage import errors as storage_errors
 from telemetry import metrics
 from telemetry.event_counts import count_event
-from telemetry.redaction import Kind, redact
+from telemetry.redaction import Kind
 from transcripts.backlog import Backlog, WaitingEntry
 from transcripts.call import CallEvent, Consent, EndReason, RecordingStatus, Turn
 from transcripts.entries import (
@@ -28,11 +28,13 @@ from transcripts.entries import (
     FinishEntry,
     ForgetWordsEntry,
     HandOverEntry,
+    LessEntry,
     NextStepEntry,
     RecordingEntry,
     TransferAttemptsEntry,
     TurnEntry,
 )
+from transcripts.recent_turns import RecentTurn, RecentTurns
 from transcripts.redacted import redacted
 from transcripts.store import CallStore, Place
 from transcripts.wordless import without_words
@@ -70,6 +72,7 @@ class CallLog:
         self.step: dict[str, Any] | None = None
         """The last `next_step` told, for whoever must know it while the database is away."""
         self._left_out: set[Kind] = set()
+        self._recent = RecentTurns()
         self._writer = writer
         self._events: list[CallEvent] = []
         self._turn_count = 0
@@ -98,9 +101,12 @@ class CallLog:
         """Write a turn that has ended, and the event `turn.caller` or `turn.agent` at its start."""
         position = self._turn_count
         self._turn_count += 1
+        is_searched, changed = self.is_searched, list[RecentTurn]()
         if self._left_out:
-            turn = replace(turn, text=redact(turn.text, self._left_out))
-        is_searched = self.is_searched
+            left, changed = self._recent.hear(
+                turn, position, len(self._events), self._left_out, is_searched=is_searched
+            )
+            turn = replace(turn, text=left)
         self._writer.enqueue(self, lambda place: TurnEntry(self.call_id, place.position + position, turn, is_searched))
         self.event(
             f"turn.{turn.speaker.value}",
@@ -110,6 +116,8 @@ class CallLog:
             interrupted=turn.interrupted,
             **({"error": turn.error} if turn.error else {}),
         )
+        for each in changed:
+            self._write_anew(each)
 
     def recording(self, status: RecordingStatus, error: str | None = None) -> None:
         """Tell what became of the recording, or that it runs. The first `complete` or `failed` stands."""
@@ -124,6 +132,7 @@ class CallLog:
     def forget_words(self) -> None:
         """Take back every word that was told so far: turns go, events stay without what was said."""
         position, seq = self._turn_count, len(self._events)
+        self._recent.forget()
         self._events = [replace(event, data=without_words(event.data, event.kind)) for event in self._events]
         self._writer.enqueue(
             self, lambda place: ForgetWordsEntry(self.call_id, place.position + position, place.seq + seq)
@@ -178,6 +187,16 @@ class CallLog:
     async def flush(self, timeout_secs: float = 5.0) -> bool:
         """Wait until all that was told so far is in the database. Returns False when that took too long."""
         return await self._writer.flush(timeout_secs)
+
+    def _write_anew(self, turn: RecentTurn) -> None:
+        """Write less of a turn that was told already: it was a part of a number that only later turns showed."""
+        data = {**self._events[turn.seq].data, "text": turn.left}
+        self._events[turn.seq] = replace(self._events[turn.seq], data=data)
+        text, position, seq, is_searched = turn.left, turn.position, turn.seq, turn.is_searched
+        self._writer.enqueue(
+            self,
+            lambda place: LessEntry(self.call_id, place.position + position, place.seq + seq, text, data, is_searched),
+        )
 
     def _announce(self) -> None:
         self._news.set()

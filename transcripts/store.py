@@ -13,7 +13,7 @@ from storage.key_ring import KeyRing
 from storage.rows import insert_new, insert_or_ignore, sealed_values
 from telemetry.request_note import note_call
 from transcripts.call import NEXT, Call, CallEvent, CallStatus, EndReason, RecordingStatus, Turn
-from transcripts.consents import add_consent, forget_words
+from transcripts.consents import add_consent, forget_words, leave_less
 from transcripts.entries import (
     ConsentEntry,
     Entry,
@@ -21,6 +21,7 @@ from transcripts.entries import (
     FinishEntry,
     ForgetWordsEntry,
     HandOverEntry,
+    LessEntry,
     NextStepEntry,
     RecordingEntry,
     TransferAttemptsEntry,
@@ -37,6 +38,7 @@ _OtherEntry = (
     | HandOverEntry
     | ConsentEntry
     | ForgetWordsEntry
+    | LessEntry
 )
 
 
@@ -246,6 +248,10 @@ class CallStore:
                         await _hand_over(session, entry.call_id)
                     case ConsentEntry():
                         await add_consent(session, entry)
+                    case LessEntry():
+                        await leave_less(session, entry)
+                        if entry.is_searched:
+                            await index_what_is_left(session, entry.call_id)
                     case ForgetWordsEntry():
                         await forget_words(session, entry)
                         await index_what_is_left(session, entry.call_id)

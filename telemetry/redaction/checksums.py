@@ -1,7 +1,7 @@
 """The checksums of cards and national ids. Every function takes what is left when blanks and dashes are out. Pure."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 _DNI_LETTERS = "TRWAGMYFPDXBNJZSQVHLCKE"
 _IBAN_LENGTHS: Mapping[str, int] = {
@@ -197,6 +197,11 @@ def is_personnummer(digits: str) -> bool:
     return len(digits) in (10, 12) and _is_month_and_day(short[2:4], short[4:6]) and is_luhn(short)
 
 
+def is_national_id(digits: str) -> bool:
+    """Whether its length and check digits are those of an id that is known by them alone, without letters."""
+    return any(is_id(digits) for is_id in _BY_LENGTH.get(len(digits), ()))
+
+
 def iban_length(country: str) -> int:
     """Return how long an IBAN of that country is; 0 when it has none."""
     return _IBAN_LENGTHS.get(country, 0)
@@ -211,3 +216,11 @@ def is_iban(text: str) -> bool:
 
 def _is_month_and_day(month: str, day: str) -> bool:
     return 1 <= int(month) <= 12 and 1 <= int(day) <= 31
+
+
+_BY_LENGTH: Mapping[int, tuple[Callable[[str], bool], ...]] = {
+    9: (is_bsn,),
+    11: (is_steuer_id, is_belgian, is_pesel, is_cpf),
+    13: (is_ahv,),
+    15: (is_nir,),
+}

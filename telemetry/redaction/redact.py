@@ -1,7 +1,7 @@
 """A text without cards, telephone numbers, e-mail addresses and national ids. Pure, and quick for ordinary lines."""
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from functools import partial
 from typing import Any, cast
 
@@ -21,18 +21,15 @@ _SHORTEST = 6
 _LONGEST = 19
 _SPOKEN_FROM = 4
 """So many words for numbers may be a number; fewer are everyday talk, unless digits stand beside them."""
-_ID_LENGTHS: Mapping[int, tuple[Callable[[str], bool], ...]] = {
-    9: (checksums.is_bsn,),
-    11: (checksums.is_steuer_id, checksums.is_belgian, checksums.is_pesel, checksums.is_cpf),
-    13: (checksums.is_ahv,),
-    15: (checksums.is_nir,),
-}
 _SWEDISH = re.compile(r"(?<![\w-])(?:\d{2})?\d{6}[-+]\d{4}(?![\w-])")
 
 
 def redact(text: str, kinds: Collection[Kind] = ALL) -> str:
     """Return the text with a placeholder for everything of these kinds; what is a placeholder already stays."""
-    spans = [span for span in find_spans(text) if span.kind in kinds]
+    return _replaced(text, [span for span in find_spans(text) if span.kind in kinds])
+
+
+def _replaced(text: str, spans: list[Span]) -> str:
     if not spans:
         return text
     parts, done = list[str](), 0
@@ -41,6 +38,13 @@ def redact(text: str, kinds: Collection[Kind] = ALL) -> str:
         done = span.end
     parts.append(text[done:])
     return "".join(parts)
+
+
+def redact_with(text: str, others: Collection[Span], kinds: Collection[Kind]) -> str:
+    """As `redact`, where other spans are known too, which go before what is found in the text alone."""
+    others = [span for span in others if span.kind in kinds]
+    alone = [span for span in find_spans(text) if span.kind in kinds and not _inside(span, [o[:2] for o in others])]
+    return _replaced(text, _apart([*others, *alone]))
 
 
 def redact_all(value: Any, kinds: Collection[Kind] = ALL) -> Any:
@@ -91,7 +95,11 @@ def _numbers(text: str, tokens: list[Token], *, has_words: bool) -> Iterator[Spa
     shut = sorted([*shut, *(span[:2] for span in found)])
     for code in (languages_of(tokens) if has_words else []) or [None]:
         language = LANGUAGES[code] if code is not None else None
-        spelled = list(find_spelled(tokens, partial(piece_at, text, tokens, language=language)))
+        spelled = [
+            span
+            for span in find_spelled(tokens, partial(piece_at, text, tokens, language=language))
+            if not _inside(span, shut)  # a date is no id because of the word behind it
+        ]
         found += spelled
         closed = sorted([*shut, *(span[:2] for span in spelled)])
         for run in find_runs(text, tokens, code, closed):
@@ -148,7 +156,7 @@ def _window(text: str, run: Run) -> tuple[int, int, Kind] | None:
         return None
     for first, last, digits in windows:
         if last - first == count or last - first == 1 or is_id_spoken_of:
-            if any(is_id(digits) for is_id in _ID_LENGTHS.get(len(digits), ())) and not (
+            if checksums.is_national_id(digits) and not (
                 digits[0] == "0" and not is_id_spoken_of and is_national(digits)
             ):
                 return first, last, Kind.NATIONAL_ID

@@ -76,6 +76,7 @@ _ID_WORDS = _any_of(
 _PHONE_WORD, _CARD_WORD, _ID_WORD = (
     re.compile(rf"\b{words}\b", re.I) for words in (_PHONE_WORDS, _CARD_WORDS, _ID_WORDS)
 )
+_THING = re.compile(rf"\b{_THINGS}\b", re.I)
 _BACK = 64
 
 
@@ -105,3 +106,18 @@ def has_card_word(text: str, start: int) -> bool:
 def has_id_word(text: str, start: int) -> bool:
     """Whether a word shortly before speaks of national ids."""
     return _ID_WORD.search(text, max(0, start - _BACK), start) is not None
+
+
+def speaks_of_card(text: str) -> bool:
+    """Whether a word anywhere in it speaks of cards."""
+    return _CARD_WORD.search(text) is not None
+
+
+def speaks_of_id(text: str) -> bool:
+    """Whether a word anywhere in it speaks of national ids."""
+    return _ID_WORD.search(text) is not None
+
+
+def speaks_of_thing(text: str) -> bool:
+    """Whether a word anywhere in it speaks of orders, tickets and the like."""
+    return _THING.search(text) is not None
