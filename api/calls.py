@@ -8,6 +8,7 @@ from api.api_keys import MayDial, MayList, MayRead, MayWrite
 from api.asking import agents_of, check_agent, may_also
 from api.call_shapes import CallDetail, CallPage, CallShown, show_call, show_detail
 from api.deps import Services, ServicesDep
+from api.idempotency import REPLAYED
 from api.paging import cursor_after, position_of
 from api.patience import database_in_time
 from api.problems import problems
@@ -99,6 +100,7 @@ async def place_call(
         )
     else:
         response.status_code = 200
+        response.headers[REPLAYED] = "true"
     response.headers["Location"] = f"/v1/calls/{outgoing.call.call_id}"
     return show_call(outgoing.call, outgoing.order)
 

@@ -10,6 +10,7 @@ from fastapi.exception_handlers import http_exception_handler, request_validatio
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from api.problems import Fault, problem_answer
 from api.rate_limits import TooManyFailures, TooManyRequests
@@ -127,8 +128,24 @@ class SlowBody(Exception):
     """The body did not come in time."""
 
 
+class SlowHead(Exception):
+    """The request line and the headers did not come in time."""
+
+
+class HeadTooLarge(Exception):
+    """The request line and the headers are longer than 32 KiB together."""
+
+
+class NoRequest(Exception):
+    """The request cannot be read."""
+
+
 class NotJson(Exception):
     """The body is not of a kind that is read here."""
+
+
+class BodyEncoded(Exception):
+    """The body is compressed or encoded, which is not read here."""
 
 
 class BadJson(Exception):
@@ -218,6 +235,7 @@ class BadMoment(Exception):
 WHOLE, PARTIAL, UNCHANGED = 200, 206, 304
 TOO_OFTEN = 429
 """What files are answered with."""
+_METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 _SEAMS = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _BEARER = {"WWW-Authenticate": "Bearer"}
 
@@ -259,7 +277,13 @@ ANSWERS: dict[type[Exception], Answer] = {
     BucketAway: Answer(503, "The storage of recordings does not answer at the moment.", {"Retry-After": "30"}),
     BodyTooLarge: Answer(413),
     SlowBody: Answer(408, SlowBody.__doc__, {"Connection": "close"}),
+    SlowHead: Answer(408, SlowHead.__doc__, cure="Send the request faster."),
+    HeadTooLarge: Answer(431, HeadTooLarge.__doc__, cure="Send fewer or shorter headers, and a shorter address."),
+    NoRequest: Answer(400, cure="Compare the request with RFC 9112, and what is between it and this server."),
     NotJson: Answer(415, NotJson.__doc__),
+    BodyEncoded: Answer(
+        415, BodyEncoded.__doc__, {"Accept-Encoding": "identity"}, "Send it as it is, without Content-Encoding."
+    ),
     BadJson: Answer(400, cure="Send one JSON object (RFC 8259) in UTF-8."),
     BadText: Answer(422),
     UnknownParameter: Answer(422),
@@ -308,7 +332,9 @@ ANSWERS: dict[type[Exception], Answer] = {
     NothingBefore: Answer(409, NothingBefore.__doc__),
     AgentsKeepChanging: Answer(409, AgentsKeepChanging.__doc__, {"Retry-After": "1"}),
     BadAgent: Answer(422),
-    VersionMoved: Answer(412),
+    VersionMoved: Answer(
+        412, cure="GET /v1/agents/{name}?version=latest shows it; without it the published one is shown."
+    ),
     IfMatchNeeded: Answer(428, IfMatchNeeded.__doc__),
     Forbidden: Answer(403),
     NotNow: Answer(409),
@@ -376,6 +402,16 @@ def _first_of(faults: Sequence[Fault]) -> tuple[str, str]:
     return f"{sentence}{more}.", cure if not cure or cure.endswith((".", "?")) else f"{cure}."
 
 
+def _methods_of(request: Request) -> list[str]:
+    """Return every method that a path knows: the framework itself names those of the first route only."""
+    scopes = {method: {**request.scope, "method": method} for method in _METHODS}
+    return [
+        method
+        for method, scope in scopes.items()
+        if any(route.matches(scope)[0] is Match.FULL for route in request.app.routes)
+    ]
+
+
 def request_id_of(request: Request) -> str:
     """Return the id that `api.frame` gave the request."""
     return str(getattr(request.state, "request_id", ""))
@@ -398,6 +434,8 @@ def install(app: FastAPI) -> None:
     async def refuse(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         path, status = request.url.path, error.status_code
+        if status == 405:
+            error.headers = {"Allow": ", ".join(_methods_of(request))}
         if path != "/v1" and not path.startswith("/v1/"):
             return await http_exception_handler(request, error)
         sentence = {

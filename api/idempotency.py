@@ -25,6 +25,8 @@ from api.patience import database_in_time
 from storage.errors import DatabaseAway
 from storage.idempotency import Claim, KeptAnswer, RepeatStore, Why
 
+REPLAYED = "Idempotency-Replayed"
+"""The header of an answer to a request that was made before."""
 _LONGEST_KEY = 200
 _LARGEST_ANSWER_BYTES = 1024 * 1024
 _OWN_PROMISE = frozenset({"/v1/calls"})
@@ -163,7 +165,7 @@ def keep_instead(request: Request, body: bytes) -> None:
 async def answer_again(request: Request, error: Exception) -> Response:
     """Return the answer of the first time."""
     assert isinstance(error, Replayed)
-    headers = error.answer.headers | {"Idempotency-Replayed": "true"}
+    headers = error.answer.headers | {REPLAYED: "true"}
     return Response(error.answer.body, error.answer.status, headers)
 
 

@@ -11,7 +11,7 @@ from urllib.parse import unquote_to_bytes
 from starlette.datastructures import Headers
 from starlette.types import Receive, Scope
 
-from api.errors import BadJson, BadText, BodyTooLarge, NotJson, SlowBody
+from api.errors import BadJson, BadText, BodyEncoded, BodyTooLarge, NotJson, SlowBody
 
 MOST_BYTES = 64 * 1024
 """The longest body that a request of `/v1` may have."""
@@ -34,6 +34,7 @@ async def read_body(scope: Scope, receive: Receive, patience_secs: float) -> tup
         BodyTooLarge: it has more than `MOST_BYTES`, or says so.
         SlowBody: it did not come in time.
         NotJson: it is of another kind.
+        BodyEncoded: it is compressed.
         BadJson: it is none, nests too deep, or has a name twice.
         BadText: it holds NUL, half surrogates, or numbers that do not fit.
         ClientGone: nobody waits for an answer.
@@ -45,6 +46,8 @@ async def read_body(scope: Scope, receive: Receive, patience_secs: float) -> tup
     body = await _receive_all(receive, patience_secs)
     if not body:
         return body, None
+    if headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
+        raise BodyEncoded
     kind = MailMessage()
     kind["content-type"] = headers.get("content-type", "")
     name, charset = kind.get_content_type(), kind.get_content_charset("utf-8")

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.utils import ClientDisconnected
 
 from api.media_socket import MediaSocket
-from api.slow_heads import patient_for
+from api.request_heads import patient_for
 from pipelines.live import LiveCalls
 from switchboard.port import PortTaken
 from telephony.media_stream import MAX_MESSAGE_BYTES

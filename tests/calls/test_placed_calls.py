@@ -80,6 +80,7 @@ async def test_calls_that_nobody_answers_end_for_their_reason_and_leave_no_slot(
     again, other = await place(url, headers=key), await place(url, to="+15551230178", headers=key)
     assert (first.status_code, again.status_code, other.status_code) == (201, 200, 422)
     assert first.json()["call_id"] == again.json()["call_id"]
+    assert ("idempotency-replayed" in first.headers, again.headers["idempotency-replayed"]) == (False, "true")
     assert other.json()["detail"].startswith("This Idempotency-Key was used for another request.")
     call_id = first.json()["call_id"]
     assert len(twilio.calls) == 4

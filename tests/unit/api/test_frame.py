@@ -1,6 +1,7 @@
 """What is the same for every request of `/v1`: ids, bodies, addresses, problems, repeated requests, the document."""
 
 import asyncio
+import gzip
 import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -75,7 +76,12 @@ async def test_bodies_and_addresses_that_cannot_be_read_are_problems(open_line: 
             assert (await http.get(f"/v1/calls/{trick}{part}")).status_code in (404, 422), trick
     wrong = await http.put("/v1/calls", content=b"{}", headers=JSON)
     problem(wrong, 405, "wrong_method")
-    assert set(wrong.headers["allow"].split(", ")) <= {"GET", "POST"}
+    assert wrong.headers["allow"] == "GET, POST"
+    wrong = await http.post("/v1/agents/front-desk", content=b"{}", headers=JSON)
+    assert wrong.headers["allow"] == "DELETE, GET, PATCH, PUT"
+    packed = await http.post("/v1/calls", content=gzip.compress(b"{}"), headers=JSON | {"Content-Encoding": "gzip"})
+    assert "compressed" in problem(packed, 415, "body_encoded")["detail"]
+    assert packed.headers["accept-encoding"] == "identity"
     problem(await http.get("/v1/calls?limit=1&limit=2"), 422, "unknown_parameter")
     unknown = problem(await http.get("/v1/calls?limt=1"), 422, "unknown_parameter")
     assert unknown["cure"] == "Did you mean 'limit'?"

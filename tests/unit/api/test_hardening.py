@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import ssl
 import time
 from pathlib import Path
@@ -148,6 +149,50 @@ async def test_requests_that_come_in_drops_are_cut_off_and_hold_up_nobody(settin
 BODIES = (b"\x00", b"\xff\xfe", b"[" * 60_000, b'{"a":' * 10_000, b'{"agent": "\\u0000"}')
 JSON = {"Content-Type": "application/json"}
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+
+NOT_REQUESTS = {
+    "long header": (GET[:-2] + b"X: " + b"x" * 40_000 + b"\r\n\r\n", 431),
+    "header without an end": (GET[:-2] + b"X: " + b"x" * 1_000_000, 431),
+    "many headers": (GET[:-2] + b"X: y\r\n" * 9_000 + b"\r\n", 431),
+    "long address": (GET.replace(b"/livez", b"/" + b"x" * 70_000), 431),
+    "no host": (b"GET /livez HTTP/1.1\r\n\r\n", 400),
+    "two hosts": (GET[:-2] + b"Host: example.com\r\n\r\n", 400),
+    "no chunk": (post("/v1/calls", "Transfer-Encoding: chunked") + b"zz\r\n", 400),
+    "two lengths": (post("/v1/calls", "Content-Length: 1", "Content-Length: 2"), 400),
+    "TLS": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc", 400),
+    "endless trailer": (post("/twilio/voice", "Transfer-Encoding: chunked") + b"0\r\nX: " + b"x" * 2_000_000, 431),
+}
+
+
+async def test_what_is_no_request_is_told_so_and_kept_nowhere(open_line: Line) -> None:
+    host, port = open_line.server.base_url.removeprefix("http://").split(":")
+    for name, (sent, status) in NOT_REQUESTS.items():
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(sent)
+        async with asyncio.timeout(5):
+            head, _, body = (await read_out(reader)).partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 %d " % status), name
+        assert b"application/problem+json" in head, name
+        told = json.loads(body)
+        assert told["status"] == status, name
+        assert f"x-request-id: {told['instance']}".encode() in head, name
+        writer.close()
+
+
+async def test_trailers_are_no_headers_and_many_small_requests_no_large_one(line: Line) -> None:
+    api_key = (await key(line, "calls:read"))["Authorization"]
+    host, port = line.server.base_url.removeprefix("http://").split(":")
+    for named, status in (([], b" 401 "), ([f"Authorization: {api_key}"], b" 403 ")):
+        reader, writer = await asyncio.open_connection(host, int(port))
+        first = post("/v1/calls", "Transfer-Encoding: chunked", *named)
+        writer.write(first + f"0\r\nAuthorization: {api_key}\r\n\r\n".encode())
+        assert status in await reader.readline()
+        writer.close()
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(GET * 900 + GET[:-2] + b"Connection: close\r\n\r\n")
+    async with asyncio.timeout(10):
+        assert (await read_out(reader)).count(b"HTTP/1.1 200 ") == 901
+    writer.close()
 
 
 async def test_a_body_that_no_text_can_be_made_of_is_refused(open_line: Line) -> None:
