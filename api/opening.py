@@ -111,7 +111,8 @@ async def open_services(
         dialler.know_spending(after_call.budgets)
         talks.refuses = after_call.budgets.refuses
         repeats = await enter(purging(RepeatStore(db)))
-        await enter(purging_expired(Purge(db, archive.recordings), partial(retentions_of, in_force), settings.data_dir))
+        purge = Purge(db, archive.recordings, settings.audit_days)
+        await enter(purging_expired(purge, partial(retentions_of, in_force), settings.data_dir))
         await enter(archive.at_work(rescue.watch_rows))
         yield Services(
             settings=settings,

@@ -12,7 +12,7 @@ from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse, Stre
 from loguru import logger
 from pydantic import BaseModel, Field
 
-from api.asking import asked_of, check_agent, note_known
+from api.asking import OPEN, asked_of, check_agent, note_known
 from api.call_events import follow_rows
 from api.deps import Services, ServicesDep
 from api.errands import write_down
@@ -116,6 +116,7 @@ async def take_offer(offer: Offer, request: Request, services: ServicesDep) -> d
     check_agent(request, offer.agent)
     agent = await _find_agent(offer.agent, services)
     call_id, sdp = await services.talks.answer_browser(agent, offer.sdp, offer.type)
+    await _note_begin(request, services, call_id, agent, "browser")
     return {"call_id": call_id, "sdp": sdp, "type": "answer"}
 
 
@@ -125,17 +126,19 @@ async def open_room(choice: AgentChoice, request: Request, services: ServicesDep
     check_agent(request, choice.agent)
     agent = await _find_agent(choice.agent, services)
     call_id, url = await services.talks.open_room(agent)
+    await _note_begin(request, services, call_id, agent, "room")
     return {"call_id": call_id, "url": url}
 
 
 @router.post("/calls/{call_id}/hang-up", status_code=204, dependencies=[Visitor])
-async def hang_up(call_id: str, services: ServicesDep) -> None:
+async def hang_up(call_id: str, request: Request, services: ServicesDep) -> None:
     """End a call for its caller; sent by a page that is being closed. A call that is over stays as it is."""
     talk = services.talks.get(call_id)
     if talk is not None:
         talk.hang_up()
-    else:
-        await services.colleagues.run_errand("hang_up", call_id=call_id, timeout_secs=_ELSEWHERE_SECS)
+    elif await services.colleagues.run_errand("hang_up", call_id=call_id, timeout_secs=_ELSEWHERE_SECS) is None:
+        return
+    await services.audit.note(OPEN, "calls.hang_up", "call", call_id, request=request)
 
 
 @router.get("/events/{call_id}", dependencies=[Listener])
@@ -185,6 +188,12 @@ async def read_call(call_id: str, services: ServicesDep) -> dict[str, Any]:
             for turn in turns
         ],
     }
+
+
+async def _note_begin(request: Request, services: Services, call_id: str, agent: AgentConfig, where: str) -> None:
+    """Write down who began a call, in the `browser` or in a `room`."""
+    detail = {"agent": agent.name, "where": where}
+    await services.audit.note(OPEN, "calls.begin", "call", call_id, request=request, detail=detail)
 
 
 async def _find_agent(name: str, services: Services) -> AgentConfig:

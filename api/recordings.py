@@ -10,7 +10,7 @@ from loguru import logger
 from api.api_keys import needs
 from api.byte_ranges import FileState, is_unchanged, wanted_bytes
 from api.deps import Services, ServicesDep
-from api.errors import PARTIAL, UNCHANGED, WHOLE, NoRecording, RecordingGoesOn
+from api.errors import PARTIAL, UNCHANGED, WHOLE, NoRecording, NotThatFar, RecordingGoesOn
 from api.patience import database_in_time
 from api.problems import problems
 from api.shapes import CallId
@@ -47,14 +47,20 @@ async def hear(
 ) -> Response:
     """Answer the recording of a call that is over, as a WAV file; `Range` and `If-Range` are understood.
 
-    Every access is in the audit log. Several ranges at once are answered with the whole file.
+    Every access is in the audit log, as `recordings.read`, or as `recordings.look` when no sound was told.
+    Several ranges at once are answered with the whole file.
     """
     row, wav = await _open(services, call_id, channel)
     file = _state(row, wav, channel)
     headers = _headers(file, call_id)
     if is_unchanged(file, request.headers.get("if-none-match")):
+        await _note_look(services, asked_by, call_id, request, channel)
         return Response(status_code=UNCHANGED, headers=headers)
-    wanted = wanted_bytes(file, request.headers.get("range"), request.headers.get("if-range"))
+    try:
+        wanted = wanted_bytes(file, request.headers.get("range"), request.headers.get("if-range"))
+    except NotThatFar:
+        await _note_look(services, asked_by, call_id, request, channel)  # the answer says how long it is
+        raise
     start, stop = wanted or (0, file.size)
     # What cannot be read is known before anything is promised, and nobody hears a word that is not in the audit log.
     first = await services.recordings.in_thread(wav.read, start, min(start + _PIECE_BYTES, stop))
@@ -68,11 +74,19 @@ async def hear(
 
 
 @router.head("/{call_id}/recording", include_in_schema=False)
-async def look(call_id: CallId, services: ServicesDep, _asked_by: MayHear, channel: Channel = None) -> Response:
-    """Tell of the file what `GET` would, without it."""
+async def look(
+    call_id: CallId, request: Request, services: ServicesDep, asked_by: MayHear, channel: Channel = None
+) -> Response:
+    """Tell of the file what `GET` would, without it: that it is there, and how long somebody spoke."""
     row, wav = await _open(services, call_id, channel)
     file = _state(row, wav, channel)
+    await _note_look(services, asked_by, call_id, request, channel)
     return Response(headers={**_headers(file, call_id), "Content-Length": str(file.size)}, media_type=_WAV)
+
+
+async def _note_look(services: Services, asked_by: str, call_id: str, request: Request, channel: str | None) -> None:
+    detail = {"channel": channel or "both"}
+    await services.audit.note(asked_by, "recordings.look", "call", call_id, request=request, detail=detail)
 
 
 async def _open(services: Services, call_id: str, channel: str | None) -> tuple[CallRow, WavFile]:

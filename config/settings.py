@@ -221,6 +221,9 @@ class Settings(BaseSettings):
     aws_session_token: Secret | None = Field(
         default=None, validation_alias="AWS_SESSION_TOKEN", description="What goes with a key for a while only."
     )
+    audit_days: int | None = Field(
+        default=None, ge=1, description="Days that entries of the audit log are kept; unset: for ever."
+    )
     redis_url: RedisUrl | None = Field(default=None, repr=False, description="Redis URL; unset: no Redis.")
 
     stream_start_timeout_secs: float = Field(

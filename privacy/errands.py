@@ -12,7 +12,7 @@ from config.settings import Settings
 from privacy import receipts
 from privacy.erasure import Eraser
 from privacy.export import export_person
-from privacy.purging import purge_once
+from privacy.purging import AUDIT, purge_once
 from privacy.retention import Purge
 from storage.audit import COMMAND_LINE, AuditStore
 from storage.engine import Database
@@ -67,9 +67,10 @@ async def export(settings: Settings, number: str, file: Path) -> int:
 async def purge(settings: Settings, agents: Mapping[str, Retention], *, is_dry: bool, now: datetime) -> str:
     """Remove what has expired, or count it; returns one line for each part."""
     async with _opened(settings) as house:
-        work = Purge(house.db, house.recordings)
+        work = Purge(house.db, house.recordings, settings.audit_days)
         if is_dry:
             counts = await work.count(await work.in_force(agents, is_noted=False), now)
+            counts[AUDIT] = await work.count_audit(now)
         else:
 
             async def said() -> Mapping[str, Retention]:
@@ -81,7 +82,8 @@ async def purge(settings: Settings, agents: Mapping[str, Retention], *, is_dry: 
             counts = done
     verb = "would lose" if is_dry else "lost"
     names = {"call": "everything", "audio": "their recording", "transcript": "their words", "numbers": "their numbers"}
-    return "\n".join(f"{count} calls {verb} {names[part]}" for part, count in counts.items())
+    lines = [f"{count} calls {verb} {names[part]}" for part, count in counts.items() if part in names]
+    return "\n".join([*lines, f"the audit log {verb} {counts[AUDIT]} entries"])
 
 
 async def verify_receipt(settings: Settings, text: str, number: str | None) -> str:

@@ -18,6 +18,8 @@ from transcripts.bucket import BucketAway
 
 _EVERY_SECS = 3600.0
 _FIRST_AFTER_SECS = 60.0
+AUDIT = "audit"
+"""What the entries of the audit log are counted as, beside the parts of calls."""
 
 Retentions = Callable[[], Awaitable[Mapping[str, Retention]]]
 """What the agents say now, by name."""
@@ -62,6 +64,7 @@ async def purge_once(purge: Purge, retentions: Retentions, data_dir: Path, *, no
         if not is_mine:
             return None
         counts = await purge.run(await purge.in_force(await retentions()), now)
+        counts[AUDIT] = await purge.run_audit(now)
     if any(counts.values()):
         logger.bind(**counts).info("what had expired was removed")
     return counts

@@ -1,4 +1,4 @@
-"""What is kept of calls for how long, and removed after that: by agent, in batches, as often as one likes.
+"""What is kept of calls and of the audit log for how long, and removed after that: in batches, as often as one likes.
 
 What was in force stays in force: an agent's figures are kept by its name, and hold when its file is gone.
 """
@@ -16,6 +16,7 @@ from config.privacy import Retention
 from privacy import people
 from privacy.erasure import erase_with_recordings
 from privacy.tables import ExpiredRow, RetentionRow
+from storage.audit import AuditStore
 from storage.engine import Database
 from storage.rows import insert_or_ignore, sealed_values
 from telemetry import metrics
@@ -70,9 +71,12 @@ def due_parts(retentions: Mapping[str, Retention], now: datetime) -> list[Due]:
 class Purge:
     """Removes what has expired. Methods may raise `DatabaseAway`, `BucketAway`, OSError, and may then be repeated."""
 
-    def __init__(self, db: Database, recordings: RecordingStore) -> None:
+    def __init__(self, db: Database, recordings: RecordingStore, audit_days: int | None = None) -> None:
+        """Take where everything is, and how many days the audit log is kept; None: for ever."""
         self._db = db
         self._recordings = recordings
+        self._audit = AuditStore(db)
+        self._audit_days = audit_days
 
     async def in_force(self, agents: Mapping[str, Retention], *, is_noted: bool = True) -> dict[str, Retention]:
         """Return what is in force by agent: what the files say now, and for agents that are gone what theirs said last.
@@ -115,6 +119,19 @@ class Purge:
         if any(counts.values()):
             await self._db.scrub()
         return counts
+
+    async def count_audit(self, now: datetime) -> int:
+        """Count the entries of the audit log that would go."""
+        return 0 if self._audit_days is None else await self._audit.count_before(now - timedelta(days=self._audit_days))
+
+    async def run_audit(self, now: datetime) -> int:
+        """Remove the entries of the audit log that have expired by `now` (aware); returns how many there were."""
+        if self._audit_days is None:
+            return 0
+        removed = await self._audit.remove_before(now - timedelta(days=self._audit_days))
+        if removed:
+            await self._db.scrub()
+        return removed
 
     async def _find(self, due: Due, behind: str = "") -> list[str]:
         is_over = and_(

@@ -1,4 +1,4 @@
-"""Who changed what, and who heard which recording: rows that are added and never changed."""
+"""Who changed what, and who heard which recording: rows that are added, never changed, and removed only by age."""
 
 import json
 from collections.abc import Mapping
@@ -7,13 +7,14 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlmodel import JSON, CheckConstraint, Field, Index, col, select
+from sqlmodel import JSON, CheckConstraint, Field, Index, col, delete, func, select
 
 from storage.engine import Database
 from storage.rows import Row, insert_new
 
 _LONGEST_DETAIL = 4096
 _LONGEST_ID = 300
+_REMOVED_AT_ONCE = 500
 
 
 class ActorKind(StrEnum):
@@ -78,7 +79,7 @@ class AuditFilter:
 
 
 class AuditStore:
-    """Adds entries and lists them; there is no way to change one. Methods may raise `DatabaseAway`."""
+    """Adds entries, lists them, removes old ones; there is no way to change one. Methods may raise `DatabaseAway`."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
@@ -145,3 +146,24 @@ class AuditStore:
             query = query.where(col(AuditRow.at) < wanted.until)
         async with self._db.reader() as session:
             return list((await session.exec(query)).all())
+
+    async def count_before(self, before: datetime) -> int:
+        """Count the entries that are older than `before`, aware."""
+        query = select(func.count()).select_from(AuditRow).where(col(AuditRow.at) < before)
+        async with self._db.reader() as session:
+            return (await session.exec(query)).one()
+
+    async def remove_before(self, before: datetime) -> int:
+        """Remove the entries that are older than `before`, aware, some at a time; returns how many there were.
+
+        For the job that removes what has expired: no route and no verb asks for it otherwise.
+        """
+        removed = 0
+        oldest = select(AuditRow.id).where(col(AuditRow.at) < before).order_by(col(AuditRow.at)).limit(_REMOVED_AT_ONCE)
+        while True:
+            async with self._db.writer() as session:
+                found = list((await session.exec(oldest)).all())
+                await session.exec(delete(AuditRow).where(col(AuditRow.id).in_(found)))
+            removed += len(found)
+            if len(found) < _REMOVED_AT_ONCE:
+                return removed

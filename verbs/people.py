@@ -60,7 +60,10 @@ def export(
 def purge(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Count what would go, and remove nothing.")] = False,
 ) -> None:
-    """Remove what has expired by the agents' retention. A running server does it by itself, once an hour."""
+    """Remove what has expired by the agents' retention, and old entries of the audit log.
+
+    A running server does it by itself, once an hour.
+    """
     from config.agents_folder import load_agents
     from config.errors import AgentErrors
     from privacy import errands

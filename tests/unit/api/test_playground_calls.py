@@ -14,6 +14,8 @@ from aiortc.mediastreams import AudioStreamTrack
 
 from config.settings import Settings
 from simulators.daily import DailySimulator
+from storage.audit import AuditFilter
+from tests.unit.api.test_calls import key
 from tests.unit.api.wire import CALL_SID, Line, serve
 from transcripts.models import CallRow
 
@@ -101,12 +103,28 @@ async def test_the_page_can_hang_up_by_itself(open_line: Line) -> None:
                 await asyncio.sleep(0.02)
 
 
-async def test_hanging_up_before_the_connection_stands_ends_the_call(open_line: Line) -> None:
+async def test_hanging_up_before_the_connection_stands_ends_the_call_and_who_did_both_is_written_down(
+    line: Line,
+) -> None:
+    visitor = await key(line, "playground:use")
+    line.http.headers.update(visitor)
     async with browser() as peer:
-        call_id = (await offer(open_line, peer)).json()["call_id"]
-        await open_line.http.post(f"/playground/calls/{call_id}/hang-up")
-        assert (await reached(open_line, call_id, "ended")).end_reason == "caller_hung_up"
-        assert [event["kind"] for event in await read_events(open_line, call_id)] == ["call.ended"]
+        call_id = (await offer(line, peer)).json()["call_id"]
+        for _ in range(2):  # the second one finds nothing to hang up
+            assert (await line.http.post(f"/playground/calls/{call_id}/hang-up")).status_code == 204
+            assert (await reached(line, call_id, "ended")).end_reason == "caller_hung_up"
+            await line.eventually(lambda: line.server.services.talks.get(call_id) is None)
+        assert [event["kind"] for event in await read_events(line, call_id)] == ["call.ended"]
+        assert (await offer(line, peer, "nobody")).status_code == 404
+    entries = await line.server.services.audit.entries(AuditFilter(subject_kind="call"), 10)
+    assert [(entry.action, entry.subject_id) for entry in entries] == [
+        ("calls.hang_up", call_id),
+        ("calls.begin", call_id),
+    ]
+    assert {(entry.actor_kind, entry.actor_id) for entry in entries} == {
+        ("key", visitor["Authorization"].split("_")[1])
+    }
+    assert entries[1].detail == {"agent": "front-desk", "where": "browser"}
 
 
 async def test_a_browser_that_never_comes_gives_its_slot_back(open_line: Line, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -92,8 +92,16 @@ async def test_who_heard_what_is_written_down_before_a_word_is_heard(line: Line,
     path = f"/v1/calls/{call_id}/recording"
     await line.http.get(path, headers={**reader, "Range": "bytes=0-9"})
     await line.http.get(f"{path}?channel=agent", headers=reader)
-    await line.http.head(path, headers=reader)
-    entries = await line.server.services.audit.entries(AuditFilter(action="recordings.read"), 10)
+    head = await line.http.head(f"{path}?channel=caller", headers=reader)
+    unchanged = await line.http.get(path, headers={**reader, "If-None-Match": "*"})
+    beyond = await line.http.get(path, headers={**reader, "Range": "bytes=999999999-"})
+    assert [answer.status_code for answer in (head, unchanged, beyond)] == [200, 304, 416]
+    audit = line.server.services.audit
+    looks = await audit.entries(AuditFilter(action="recordings.look"), 10)
+    assert [(entry.subject_id, entry.detail) for entry in reversed(looks)] == [
+        (call_id, {"channel": side}) for side in ("caller", "both", "both")
+    ]
+    entries = await audit.entries(AuditFilter(action="recordings.read"), 10)
     assert [(entry.subject_id, entry.detail["channel"]) for entry in entries] == [(call_id, "agent"), (call_id, "both")]
     assert entries[1].detail["bytes"].startswith("0-9/")
     assert entries[0].actor_id == reader["Authorization"].split("_")[1]
@@ -104,6 +112,8 @@ async def test_who_heard_what_is_written_down_before_a_word_is_heard(line: Line,
     monkeypatch.setattr(type(line.server.services.audit), "note", refuse)
     answer = await line.http.get(path, headers=reader)
     assert (answer.status_code, b"RIFF" in answer.content) == (500, False)
+    answer = await line.http.head(path, headers=reader)
+    assert (answer.status_code, "etag" in answer.headers) == (500, False)
 
 
 async def test_a_call_that_goes_on_or_was_not_recorded(line: Line) -> None:

@@ -7,13 +7,15 @@ from pathlib import Path
 import pytest
 
 from config.privacy import Retention
-from privacy.purging import purge_once, purging
+from privacy.purging import AUDIT, purge_once, purging
 from privacy.retention import Part, Purge, due_parts
+from storage.audit import SERVER, AuditFilter, AuditStore
 from tests.unit.privacy.conftest import ANN, BEN, NOW, ONE_KIND, OURS, House
 from transcripts.call import Call, Direction
 from transcripts.records import Records
 
 _DAY = timedelta(days=1)
+_NOTHING = dict.fromkeys([*map(str, Part), AUDIT], 0)
 
 
 def purge_of(house: House) -> Purge:
@@ -146,6 +148,31 @@ async def test_a_purge_that_is_killed_is_gone_on_with(house: House, monkeypatch:
     assert await house.calls() == {}
 
 
+async def test_old_entries_of_the_audit_log_go_when_that_was_asked_for(
+    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("storage.audit._REMOVED_AT_ONCE", 2)
+    audit = AuditStore(house.db)
+    for days in (401, 1, 500, 400, 399, 402, 0):
+        await audit.add(SERVER, "keys.create", "key", f"made {days} days ago", at=NOW - days * _DAY)
+
+    async def none() -> dict[str, Retention]:
+        return {}
+
+    async def left() -> set[str]:
+        return {entry.subject_id for entry in await audit.list_entries(AuditFilter(), 100)}
+
+    for_ever, bounded = purge_of(house), Purge(house.db, house.recordings, audit_days=400)
+    assert (await for_ever.count_audit(NOW), await bounded.count_audit(NOW)) == (0, 3)
+    assert await purge_once(for_ever, none, tmp_path, now=NOW) == _NOTHING
+    assert len(await left()) == 7
+    assert await purge_once(bounded, none, tmp_path, now=NOW) == _NOTHING | {AUDIT: 3}
+    assert await left() == {f"made {days} days ago" for days in (0, 1, 399, 400)}
+    assert await purge_once(bounded, none, tmp_path, now=NOW) == _NOTHING
+    if house.db.kind == "sqlite":
+        assert b"made 401 days" not in await asyncio.to_thread(house.bytes_on_disk)
+
+
 @ONE_KIND
 async def test_one_process_at_a_time(house: House, tmp_path: Path) -> None:
     inner: list[object] = []
@@ -155,7 +182,7 @@ async def test_one_process_at_a_time(house: House, tmp_path: Path) -> None:
             inner.append(await purge_once(purge_of(house), none, tmp_path, now=NOW))
         return {}
 
-    assert await purge_once(purge_of(house), none, tmp_path, now=NOW) == dict.fromkeys(map(str, Part), 0)
+    assert await purge_once(purge_of(house), none, tmp_path, now=NOW) == _NOTHING
     assert inner == [None]
 
 
