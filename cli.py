@@ -17,7 +17,7 @@ import typer
 
 from config.agents_folder import AgentCatalog
 from config.env_example import render_env_example
-from config.errors import AgentErrors, ConfigError
+from config.errors import AgentErrors, AgentProblem, ConfigError
 from config.settings import Settings
 from switchboard.cores import usable_cores
 from telemetry import logs
@@ -173,7 +173,9 @@ def doctor() -> None:
     try:
         bots = load_bots(settings.bots_dir)
         known_bots, check_tools = settings_of_bots(bots), Toolbox(bots, settings).faults_of
-        catalog = asyncio.run(read_catalog(settings, Checks(known_bots, check_dotted, check_tools)))
+        checks, stored = Checks(known_bots, check_dotted, check_tools), list[AgentProblem]()
+        catalog = asyncio.run(read_catalog(settings, checks, stored.append))
+        found = [problem("agents and bots", str(one)) for one in stored]
     except (BotErrors, AgentErrors) as error:
         found = [problem("agents and bots", line) for line in str(error).splitlines()]
     machine: dict[str, Any] = {"cores": usable_cores(), "env_file": Path(".env")}

@@ -6,10 +6,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from pipecat.services.llm_service import FunctionCallParams
+from pydantic_core import PydanticCustomError
 
 from config.agent import AgentConfig
 from config.errors import Fault
 from config.settings import Settings
+from config.signing_secret import key_of_secret
 from config.tool_secrets import secret_variable
 from config.tools import HttpTool, McpTools, NamedTool, Tool, ToolRules
 from config.tools_checks import hosts_of, secrets_of
@@ -116,9 +118,8 @@ class Toolbox:
                     yield from ((name, f"{tool.name} does not have it") for name in missing_from(tool.settings, found))
 
     def faults_of(self, agent: AgentConfig) -> Iterator[Fault]:
-        """Yield what is wrong with an agent's tools that its file alone does not tell."""
-        if agent.origin.is_stored:
-            yield from self._webhook_faults(agent)
+        """Yield what is wrong with an agent's tools and webhooks that its file alone does not tell."""
+        yield from self._webhook_faults(agent)
         bot = self._bots.get(agent.bot)
         own = {tool.__name__ for tool in bot.tools} if isinstance(bot, Bot) else set[str]()
         if agent.handoff.to:
@@ -163,15 +164,34 @@ class Toolbox:
         return next((name for name in needed if not agent.origin.may_send(name, hosts_of(tool))), None)
 
     def _webhook_faults(self, agent: AgentConfig) -> Iterator[Fault]:
-        """What a key may not do by having calls told to somebody."""
+        """What a key may not do by having calls told to somebody; and what could not be signed."""
         for position, webhook in enumerate(agent.webhooks):
             place, host = ("webhooks", position), urlsplit(webhook.url).hostname or ""
-            if (found := address_fault(webhook.url, self._guard)) is not None:
+            if agent.origin.is_stored and (found := address_fault(webhook.url, self._guard)) is not None:
                 yield Fault((*place, "url"), *found)
-            if webhook.secret is not None and not agent.origin.may_send(webhook.secret.secret, [host.lower()]):
-                name = webhook.secret.secret
+            if webhook.secret is None:
+                continue
+            name = webhook.secret.secret
+            if not agent.origin.may_send(name, [host.lower()]):
                 cure = f"have the operator run: cli.py agents grant-secret {agent.name} {name} --host {host.lower()}"
                 yield Fault((*place, "secret"), f"the secret {name} is not granted to this agent for {host}", cure)
+            elif (wrong := self._signing_fault(name)) is not None:
+                yield Fault((*place, "secret"), *wrong)
+
+    def _signing_fault(self, name: str) -> tuple[str, str] | None:
+        """Return why nothing can be signed with a secret, and the cure; the secret is not repeated."""
+        secret, variable = self._secrets.get(name), secret_variable(name)
+        if secret is None:
+            return (
+                f"there is no secret {name}",
+                f"set {variable}, correct the name, or remove the line to have one made",
+            )
+        try:
+            key_of_secret(secret)
+        except PydanticCustomError as error:
+            told = error.context or {}
+            return f"the secret {name} {told.get('message')}", f"{told.get('cure')}; it is read from {variable}"
+        return None
 
     def _http_tool(self, name: str, tool: HttpTool, agent: AgentConfig) -> OfferedTool:
         async def work(params: FunctionCallParams, arguments: Mapping[str, Any]) -> None:

@@ -1,7 +1,7 @@
 """Agents from the command line: the database opened for one errand, and what came of it as lines of text."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +11,7 @@ from sqlalchemy.engine import make_url
 
 from config.agent_file import Checks
 from config.agents_folder import AgentCatalog, load_agents
-from config.errors import Fault
+from config.errors import AgentProblem, Fault
 from config.settings import Settings
 from config.yaml_mapping import parse_mapping
 from config.yaml_text import FaultyYaml
@@ -36,10 +36,12 @@ async def open_store(settings: Settings) -> AsyncGenerator[tuple[AgentStore, Aud
         yield AgentStore(database), AuditStore(database), database
 
 
-async def read_catalog(settings: Settings, checks: Checks) -> AgentCatalog:
+async def read_catalog(
+    settings: Settings, checks: Checks, tell: Callable[[AgentProblem], None] | None = None
+) -> AgentCatalog:
     """Return the agents of files and, where the database is there and answers at once, the stored ones beside them.
 
-    Changes nothing, and makes no database. Raises `AgentErrors`.
+    `tell` is told why a stored agent cannot be used. Changes nothing, and makes no database. Raises `AgentErrors`.
     """
     url = make_url(settings.database_url)
     is_absent = url.drivername.startswith("sqlite") and not await asyncio.to_thread(Path(url.database or "").is_file)
@@ -48,7 +50,12 @@ async def read_catalog(settings: Settings, checks: Checks) -> AgentCatalog:
         try:
             await database.connect(0)
             if await database.count_pending_migrations() == 0:
-                return (await AgentsInForce(AgentStore(database), checks).load(settings.agents_dir)).catalog
+                in_force = AgentsInForce(AgentStore(database), checks)
+                catalog = (await in_force.load(settings.agents_dir)).catalog
+                if tell is not None:
+                    for problem in in_force.all_problems():
+                        tell(problem)
+                return catalog
         except (DatabaseAway, DatabaseAhead, SealingError) as error:
             logger.bind(problem=str(error)).warning("stored agents are not looked at")
         finally:

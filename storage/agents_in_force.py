@@ -8,9 +8,9 @@ from pathlib import Path
 from loguru import logger
 
 from config.agent import AgentConfig
-from config.agent_file import Checks
+from config.agent_file import Checks, dotted
 from config.agents_folder import AgentCatalog, AgentWatch, watch_agents
-from config.errors import Fault
+from config.errors import AgentProblem, Fault
 from config.origin import Origin
 from config.written_agent import read_written
 from storage.engine import Database
@@ -105,6 +105,14 @@ class AgentsInForce:
         """Return what is wrong with the published version of a stored agent here and now."""
         return self._read[name][2] if name in self._read else []
 
+    def all_problems(self) -> list[AgentProblem]:
+        """Return what is wrong with the published versions of all stored agents here and now, with its cure."""
+        return [
+            AgentProblem(f"stored agent {name}", dotted(fault.path), fault.message, fault.cure)
+            for name, (_one, _agent, faults) in sorted(self._read.items())
+            for fault in faults
+        ]
+
     async def keep_current(self) -> None:
         """Look every second, until cancelled."""
         while True:
@@ -124,7 +132,8 @@ class AgentsInForce:
                 continue
             agent, faults = self._read_one(one)
             if agent is None:
-                logger.bind(agent=one.name, version=one.number, problems=[fault.message for fault in faults]).error(
+                problems = [str(AgentProblem("", dotted(fault.path), fault.message, fault.cure)) for fault in faults]
+                logger.bind(agent=one.name, version=one.number, problems=problems).error(
                     "a stored agent cannot be used; its last good version, if any, stays in use"
                 )
                 agent = known[1] if known is not None else None

@@ -8,7 +8,7 @@ import typer
 
 from config.agent import AGENT_NAME
 from config.agent_file import Checks, dotted
-from config.errors import AgentErrors
+from config.errors import AgentErrors, AgentProblem
 from config.settings import Settings
 from verbs.ground import load_settings, stop, with_database
 
@@ -24,10 +24,13 @@ def check() -> None:
     settings = load_settings()
     from storage.agent_errands import read_catalog
 
+    stored: list[AgentProblem] = []
     try:
-        with_database(read_catalog(settings, checks_of(settings)))
+        with_database(read_catalog(settings, checks_of(settings), stored.append))
     except AgentErrors as error:
         stop(str(error), 2)
+    if stored:
+        stop("\n".join(map(str, stored)), 2)
     print(f"{settings.agents_dir}: every agent can be used")
 
 
