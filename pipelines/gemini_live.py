@@ -34,7 +34,7 @@ from pipelines.link_listener import Beginning, Cause, Resumption
 from pipelines.model_failures import ModelFailure
 from pipelines.model_link import ModelLink
 from pipelines.model_pace import ModelPace
-from pipelines.model_usage import note_usage
+from pipelines.model_usage import TOLD_ELSEWHERE, note_usage, with_usage
 from pipelines.model_voice import VOICE_HZ
 from pipelines.outbox import Audio
 from pipelines.owed_answer import WAITING_PROMPT, KnownResult, OwedAnswer
@@ -92,6 +92,7 @@ class GeminiLive(GeminiLiveLLMService):
         self._tool_functions = tools
         self._calls: dict[str, tuple[str, dict[str, Any]]] = {}
         self._asked_again: dict[str, str] = {}
+        self._sample_rate_warning_logged = True  # audio without a rate is 24 kHz as well: nothing to be warned of
         super().__init__(
             api_key="",
             settings=GeminiLiveLLMService.Settings(model=link.setup.settings.model, voice=link.setup.settings.voice),
@@ -222,10 +223,9 @@ class GeminiLive(GeminiLiveLLMService):
         self._pace.forget_half()
         self._discard_deferred_turn()
         if self._bot_is_responding and not self._is_generated:
-            self._owed.spoken = self._llm_output_buffer
+            self._owed.cut_off(self._llm_output_buffer)
             await self._end_response()
-            if not self._owed.is_empty:
-                self._scribe.await_words()
+            self._scribe.await_words()
         self._lost_ms = self._scribe.now_ms
         self._told.said_last, self._llm_output_buffer = self._llm_output_buffer, ""
         self._has_spoken = self._is_generated = False
@@ -306,7 +306,7 @@ class GeminiLive(GeminiLiveLLMService):
         if message.tool_call_cancellation:
             for call_id in message.tool_call_cancellation.ids or []:
                 await self._forget_call(call_id)
-        await self._handle_server_message(message)
+        await self._handle_server_message(with_usage(message))
         if message.usage_metadata and not (content and content.turn_complete):
             await self._handle_msg_usage_metadata(message)
         if content is None:
@@ -370,7 +370,7 @@ class GeminiLive(GeminiLiveLLMService):
         if scribe.caller.is_speaking or scribe.now_ms - scribe.last_caller_ms <= _SPOKE_UP_MS:
             self._owed.clear()
         elif self._has_spoken:
-            self._owed.spoken = self._llm_output_buffer
+            self._owed.cut_off(self._llm_output_buffer)
 
     async def _end_response(self) -> None:
         await self._set_bot_is_responding(False)
@@ -432,6 +432,10 @@ class GeminiLive(GeminiLiveLLMService):
         frame = TTSTextFrame(text, text_type=TextType.SENTENCE)
         frame.includes_inter_frame_spaces = True
         await self.push_frame(frame)
+
+    async def _handle_msg_usage_metadata(self, message: LiveServerMessage) -> None:
+        if message.usage_metadata is not TOLD_ELSEWHERE:
+            await super()._handle_msg_usage_metadata(message)
 
     async def _handle_msg_turn_complete(self, message: LiveServerMessage) -> None:
         self._pace.forget_half()

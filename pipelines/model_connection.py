@@ -2,13 +2,14 @@
 
 import asyncio
 import base64
+import json
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from typing import Any, cast
 
 from google.genai import Client
 from google.genai.live import AsyncSession
-from google.genai.types import Content, LiveConnectConfig
+from google.genai.types import Content, LiveConnectConfig, LiveServerMessage
 from loguru import logger
 from websockets.asyncio.client import ClientConnection
 
@@ -18,6 +19,7 @@ from pipelines.model_socket import ModelSocket
 from pipelines.outbox import Audio, Contents, Item, Text, ToolResult
 from telemetry import metrics
 
+_KNOWN_KINDS = {field.alias for field in LiveServerMessage.model_fields.values()} | {"error", "code"}
 _CLOSE_SECS = 1.5
 """More than the socket's own deadline for a close: what takes longer would take for ever."""
 
@@ -48,6 +50,18 @@ class ModelConnection:
         session = self.session
         self._short = ModelSocket(self._socket, hear)
         session._ws = cast(Any, self._short)  # pyright: ignore[reportPrivateUsage]
+
+    @property
+    def last_is_of_unknown_kind(self) -> bool:
+        """Whether google-genai knows nothing in the last message, and raised for it, but no error is told in it either.
+
+        What Google has added since is nothing to us, however often it comes.
+        """
+        try:
+            told: object = json.loads(self._short.last_message if self._short is not None else b"")
+        except ValueError:
+            return False
+        return isinstance(told, dict) and not _KNOWN_KINDS & cast("dict[str, object]", told).keys()
 
     def send_now(self, audio: Audio) -> bool:
         """Send audio without waiting; False when that is not possible now: `send` tells why, or waits."""

@@ -410,12 +410,15 @@ class ModelLink:
             except APIError as error:
                 if isinstance(cast(object, error.details), str):  # pyright: ignore[reportUnknownMemberType]
                     raise  # the reason of a close; anything else was a message
-                self._pass_over(listener)
+                self._pass_over(connection, listener)
             except (ValueError, TypeError, AttributeError):
                 # One unreadable message (google-genai raises these for it) must not cost the conversation.
-                self._pass_over(listener)
+                self._pass_over(connection, listener)
 
-    def _pass_over(self, listener: LinkListener) -> None:
+    def _pass_over(self, connection: ModelConnection, listener: LinkListener) -> None:
+        if connection.last_is_of_unknown_kind:
+            self._malformed = 0
+            return
         self._malformed += 1
         listener.link_malformed(self._malformed)
         if self._malformed >= _MALFORMED_LIMIT:

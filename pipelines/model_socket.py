@@ -148,6 +148,8 @@ class ModelSocket:
         """
         self._connection = connection
         self._hear = hear
+        self.last_message = b""
+        """What `recv` returned last."""
         self._intake = _Intake(connection)
         if connection.transport.is_closing():
             self._intake.is_plain = True  # nothing comes any more, nor does the end: it was told already
@@ -163,6 +165,7 @@ class ModelSocket:
             message = await self._next_message()
             speech = read_speech(message)
             if speech is None or self._hear is None:
+                self.last_message = message
                 return message
             await self._hear(speech)
 

@@ -5,7 +5,7 @@ A message is one entry; nobody adds up here. Of a provider's words only numbers 
 
 from typing import Any
 
-from google.genai.types import LiveServerMessage
+from google.genai.types import LiveServerMessage, UsageMetadata
 from pipecat.frames.frames import MetricsFrame
 from pipecat.metrics.metrics import LLMTokenUsage, STTUsage
 from pipecat.processors.metrics.frame_processor_metrics import FrameProcessorMetrics
@@ -14,6 +14,7 @@ from pipecat.services.ai_service import AIService
 from pipelines.scribe import Scribe
 
 EVENT = "model.usage"
+TOLD_ELSEWHERE = UsageMetadata()
 CONVERSATION, CONSENT, CASCADE = "conversation", "consent", "cascade"
 
 
@@ -23,6 +24,17 @@ def note_usage(scribe: Scribe, message: LiveServerMessage, model: str | None, so
     if usage is not None:
         told: dict[str, Any] = usage.model_dump(mode="json", exclude_none=True)
         scribe.event(EVENT, at_ms=None, **told | {"model": model or "", "source": source})
+
+
+def with_usage(message: LiveServerMessage) -> LiveServerMessage:
+    """Return a message whose end of a turn has a usage, `TOLD_ELSEWHERE` if need be: Pipecat warns of one without.
+
+    The model may tell what it used in another message, which is nothing to be warned of.
+    """
+    content = message.server_content
+    if content is None or not content.turn_complete or message.usage_metadata:
+        return message
+    return message.model_copy(update={"usage_metadata": TOLD_ELSEWHERE})
 
 
 class CountedUsage(FrameProcessorMetrics):

@@ -30,23 +30,30 @@ class OwedAnswer:
         words: What the caller said, as it was transcribed.
         results: What its tools have returned.
         spoken: How much of its answer the caller has heard.
+        is_cut_off: Its answer broke off. Then the rest is owed, also when nobody knows yet what the caller had said.
     """
 
     asked: str = ""
     words: list[str] = field(default_factory=list[str])
     results: list[KnownResult] = field(default_factory=list[KnownResult])
     spoken: str = ""
+    is_cut_off: bool = False
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing is owed, as far as is known here."""
-        return not (self.asked or self.words or self.results)
+        return not (self.asked or self.words or self.results or self.is_cut_off)
 
     def clear(self) -> None:
         """The answer was whole."""
         self.asked = self.spoken = ""
+        self.is_cut_off = False
         self.words.clear()
         self.results.clear()
+
+    def cut_off(self, spoken: str) -> None:
+        """The answer broke off after these words, as far as they are known."""
+        self.spoken, self.is_cut_off = spoken, True
 
     def find(self, name: str, arguments: dict[str, Any]) -> KnownResult | None:
         """Return what the same call returned before, in this turn."""
@@ -56,7 +63,7 @@ class OwedAnswer:
         """Return what to tell a model that is to give the answer now; empty when nothing is owed."""
         if self.is_empty:
             return ""
-        if not (self.words or self.results):
+        if self.asked and not (self.words or self.results):
             return self.asked
         parts = ["The connection was interrupted."]
         if self.words:
@@ -66,6 +73,8 @@ class OwedAnswer:
             parts.append("Do not call it again; tell the caller.")
         if self.spoken.strip():
             parts.append(f"This much of the answer was heard already: {self.spoken.strip()} -- go on from there.")
+        elif self.is_cut_off:
+            parts.append("Your answer was cut off. Give it again.")
         return " ".join(parts)
 
 

@@ -298,7 +298,6 @@ async def test_a_message_that_is_being_dealt_with_is_dealt_with_to_its_end_befor
         '{"serverContent": 5}',
         '{"toolCall": [1]}',
         '{"goAway": "x"}',
-        '{"moodUpdate": {"mood": "SUNNY"}}',
         '{"code": 1008, "message": "not a close"}',
         '{"serverContent": {"modelTurn": {"parts": [{"inlineData": {"data": "%%%"}}]}}}',
     ],
@@ -322,6 +321,16 @@ async def test_a_connection_that_says_nothing_readable_is_replaced(tmp_path):
         await until(lambda: len(told.ready) == 2)
         assert [cause for cause, _ in told.lost] == [Cause.DROPPED]
         assert told.malformed[-1] == 20
+        await link.close()
+
+
+async def test_messages_of_kinds_that_are_not_known_are_no_mistakes(tmp_path):
+    async with wire_model(tmp_path, keep) as model:
+        told = Told()
+        link = await opened(model, told)
+        await model.lines[0].say(*['{"moodUpdate": {"mood": "SUNNY"}}'] * 25, spoken("Go on."))
+        await until(lambda: told.texts == ["Go on."])
+        assert (told.lost, told.malformed) == ([], [])
         await link.close()
 
 

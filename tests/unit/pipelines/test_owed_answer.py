@@ -25,6 +25,17 @@ def test_the_callers_words_are_told_with_how_much_of_the_answer_was_heard():
     assert "heard already: On Monday we are -- go on from there" in prompt
 
 
+def test_an_answer_that_broke_off_is_owed_although_nobody_knows_the_question_yet():
+    owed = OwedAnswer()
+    owed.cut_off(" On Monday we ")
+    assert not owed.is_empty
+    assert owed.prompt().endswith("heard already: On Monday we -- go on from there.")
+    owed.cut_off("")
+    assert owed.prompt() == "The connection was interrupted. Your answer was cut off. Give it again."
+    owed.clear()
+    assert owed.prompt() == ""
+
+
 def test_a_result_is_told_and_its_tool_is_not_to_be_called_again():
     prompt = OwedAnswer(words=["Monday?"], results=[HOURS]).prompt()
     assert 'The tool opening_hours with {"day": "monday"} has returned {"open": "9 to 5"}.' in prompt
