@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pipecat.services.llm_service import FunctionCallParams
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from pipelines import Bot, end_call, resources
+from pipelines import Bot, RefusalKind, ToolRefused, end_call, resources
 
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 Weekday = Annotated[str, Field(pattern=f"^({'|'.join(WEEKDAYS)})$")]
@@ -52,11 +52,13 @@ class Diary:
     """The appointments of one weekday to come, kept in the agent's own rows."""
 
     def __init__(self, params: FunctionCallParams, day: str) -> None:
-        """Raises ValueError for what is no English weekday; the model hears of it."""
+        """Raises ToolRefused for what is no English weekday; the model may do better."""
         desk = resources(params)
         assert isinstance(desk.settings, Office)
         self.office, self.records, self.call_id = desk.settings, desk.records, desk.call.call_id
-        self.day = WEEKDAYS[WEEKDAYS.index(day.strip().lower())]
+        self.day = day.strip().lower()
+        if self.day not in WEEKDAYS:
+            raise ToolRefused(RefusalKind.BAD_ARGUMENTS, "The day must be an English weekday, for example monday.")
 
     def key(self, time: str) -> str:
         """What the appointment at that hour is kept under."""

@@ -34,9 +34,15 @@ def watch(tool: Tool, rules: ToolRules, limits: Limits) -> Tool:
     own_secs: float | None = getattr(tool, "_pipecat_timeout_secs", None)
     limit_secs = rules.timeout_secs or own_secs or limits.tool_timeout_secs
 
+    signature = inspect.signature(tool)
+
     @functools.wraps(tool)
     async def watched(params: FunctionCallParams, **arguments: Any) -> None:
-        await attend(params, name, arguments, rules, limit_secs, lambda: tool(params, **arguments))
+        async def work() -> None:
+            _check_names(signature, params, arguments)
+            await tool(params, **arguments)
+
+        await attend(params, name, arguments, rules, limit_secs, work)
 
     _leave_to_pipecat(watched, limit_secs, rules)
     return watched
@@ -60,6 +66,18 @@ def watch_made(
     _leave_to_pipecat(run, limit_secs, rules)
     shown = for_model(parameters)
     return FunctionSchema(name, description, shown["properties"], shown.get("required", []), handler=run)
+
+
+class _Unforeseen(Exception):
+    """What a tool raised without meaning to, by the name of its kind."""
+
+
+def _check_names(signature: inspect.Signature, params: FunctionCallParams, arguments: Mapping[str, Any]) -> None:
+    """Raise ToolRefused when the model left out an argument, or made one up: it may do better."""
+    try:
+        signature.bind(params, **arguments)
+    except TypeError as error:
+        raise ToolRefused(RefusalKind.BAD_ARGUMENTS, str(error)) from error
 
 
 def _leave_to_pipecat(watched: Callable[..., Any], limit_secs: float, rules: ToolRules) -> None:
@@ -146,7 +164,9 @@ def _failure_of(error: Exception, name: str, *, is_told: bool) -> str:
     if isinstance(error, ToolFailed):
         logger.bind(tool=name, kind=error.kind.value).warning("a tool failed")
         return f"{error.kind}: {error.reason}"
-    logger.opt(exception=error).error("tool {} failed", name)
+    # What an exception says may hold the caller's words, and a log never does; where it came from holds none.
+    nameless = _Unforeseen(type(error).__name__).with_traceback(error.__traceback__)
+    logger.opt(exception=nameless).error("tool {} failed", name)
     return f"{type(error).__name__}: {error}"
 
 

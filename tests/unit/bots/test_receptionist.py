@@ -1,11 +1,16 @@
 """The office's clock and hours."""
 
 from datetime import UTC, date, datetime
+from types import SimpleNamespace
 
 import pytest
 from pydantic import ValidationError
 
+from bots import receptionist
 from bots.receptionist import Office
+from pipelines import ToolRefused
+
+CALL = SimpleNamespace(call_id="c1")
 
 TUESDAY_AT_ELEVEN = datetime(2026, 3, 3, 11, 0, tzinfo=UTC)
 
@@ -28,6 +33,14 @@ def test_only_full_hours_within_opening_hours_can_be_booked():
     office = Office.model_validate({"hours": {"monday": ["09:30", "12:30"]}})
     assert office.slots("monday") == ["10:00", "11:00"]
     assert office.slots("sunday") == []
+
+
+async def test_a_day_that_is_none_is_refused_so_that_the_model_may_do_better(monkeypatch):
+    monkeypatch.setattr(
+        receptionist, "resources", lambda _params: SimpleNamespace(settings=Office(), records=0, call=CALL)
+    )
+    with pytest.raises(ToolRefused, match="English weekday"):
+        await receptionist.opening_hours(SimpleNamespace(), "Montag")
 
 
 @pytest.mark.parametrize(
