@@ -14,7 +14,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "switchboard": {"config", "telemetry"},
     "storage": {"config", "telemetry"},
     "net": {"telemetry"},
-    "telephony": {"telemetry", "net"},
+    "telephony": {"config", "telemetry", "net"},
     "transcripts": {"config", "telemetry", "storage", "net"},
     "pipelines": {"config", "telemetry", "switchboard", "net", "telephony", "transcripts"},
     "calling": {"config", "telemetry", "storage", "telephony", "transcripts"},

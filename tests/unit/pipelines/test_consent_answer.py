@@ -31,6 +31,8 @@ from pipelines.consent_words import judge_answer
         ("fr-FR", "Non merci.", False),
         ("fr-FR", "Pas de problème, allez-y.", True),
         ("ja-JP", "Okay", True),
+        ("en-US", "Later.", None),
+        ("en-US", "You can connect", True),
         ("ja-JP", "はい", None),
     ],
 )

@@ -32,6 +32,13 @@ pytestmark = pytest.mark.unit
         ("", "pas de problème", "fr-FR", True),
         ("", "pas maintenant", "fr-FR", False),
         ("", "yes", "pt-BR", True),
+        ("", "Why not", "en-US", True),
+        ("", "Of course not!", "en-US", None),
+        ("", "I am not sure", "en-US", None),
+        ("", "Certainly", "en-GB", True),
+        ("", "later", "en-US", False),
+        ("", "Desde luego", "es-ES", True),
+        ("", "Warum nicht", "de-DE", True),
     ],
 )
 def test_keys_and_words(digits: str, words: str, language: str, meaning: bool | None) -> None:
