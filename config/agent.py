@@ -14,7 +14,7 @@ from config.handoff import Handoff
 from config.identifier import Identifier
 from config.language_code import LanguageCode
 from config.listening import Listening, fill_in_listening, listening_faults
-from config.on_failure import DEFAULT_LADDER, Ladder, PipelineRung, SayRung
+from config.on_failure import DEFAULT_LADDER, Ladder, PipelineRung, SayRung, TransferRung
 from config.origin import IN_A_FILE, Origin
 from config.outbound import Outbound
 from config.phrases import DISCLOSURE, Disclosure, Phrases, Sentence, fill_in_phrases
@@ -179,16 +179,16 @@ class AgentConfig(BaseModel):
                     )
                     yield InitErrorDetails(type=error, loc=("transfers", name, "to", position), input=target.address)
                 elif target.address.startswith("+") and is_costly(target.address) and not self.outbound.allow_premium:
-                    error = problem(
-                        f"{target.address} is a premium-rate, shared-cost or satellite number",
-                        "name another one, or write outbound: {allow_premium: true}",
-                    )
-                    yield InitErrorDetails(type=error, loc=("transfers", name, "to", position), input=target.address)
+                    yield _costly(target.address, ("transfers", name, "to", position))
             if transfer.when_not_answered == "message" and not self.recording.enabled:
                 error = problem("a message is kept in the recording, which is off", "set recording.enabled: true")
                 yield InitErrorDetails(
                     type=error, loc=("transfers", name, "when_not_answered"), input=transfer.when_not_answered
                 )
+
+        for position, rung in enumerate(self.on_failure):
+            if isinstance(rung, TransferRung) and is_costly(rung.transfer) and not self.outbound.allow_premium:
+                yield _costly(rung.transfer, ("on_failure", position, "transfer"))
 
     def _handoff_to_itself(self) -> Iterator[InitErrorDetails]:
         if self.name in self.handoff.to:
@@ -244,6 +244,14 @@ class AgentConfig(BaseModel):
             for position, stage in enumerate(pipeline.stages):
                 if not stage.is_named:
                     yield from _texts_below(stage.settings, (*path, position, stage.name))
+
+
+def _costly(number: str, path: tuple[str | int, ...]) -> InitErrorDetails:
+    error = problem(
+        f"{number} is a premium-rate, shared-cost or satellite number",
+        "name another one, or write outbound: {allow_premium: true}",
+    )
+    return InitErrorDetails(type=error, loc=path, input=number)
 
 
 def _texts_below(value: object, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], str]]:

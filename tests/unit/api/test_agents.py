@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from config.settings import Settings
+from storage.stored_agents import Draft
 from tests.unit.api.test_calls import key, problem
 from tests.unit.api.wire import NUMBER, Line, reachable, serve
 
@@ -163,6 +164,10 @@ REFUSED: list[tuple[dict[str, Any], str, str, str]] = [
      "a file of the server's is not accepted over the API", "Write the sentence under message"),
     ({"outbound": {"allow_premium": True}}, "outbound.allow_premium",
      "costly numbers cannot be allowed over the API", "Remove it"),
+    ({"on_failure": [{"transfer": "+19005550123"}]}, "on_failure[0].transfer",
+     "+19005550123 is a premium-rate, shared-cost or satellite number", "Name another one"),
+    ({"transfers": {"a": {"to": [{"address": "+19005550123"}], "describe": "x"}}}, "transfers.a.to[0]",
+     "+19005550123 is a premium-rate, shared-cost or satellite number", "Name another one"),
     ({"bot": "quit"}, "bot", "there is no bot 'quit'", "Did you mean 'quiet'?"),
     ({"tools": [{"find": HTTP_TOOL}]}, "tools[0].find.http.headers",
      "the secret SHOP is not granted to this agent for shop.example.com",
@@ -195,6 +200,58 @@ async def test_every_refusal_has_its_place_and_its_cure(open_line: Line) -> None
         checked = await open_line.http.post("/v1/agents/check", json={"name": "shop", "content": CONTENT | content})
         assert checked.json()["problems"] == told["errors"]
     assert (await open_line.http.get("/v1/agents?source=api")).json()["agents"] == [], "nothing was stored"
+
+
+async def test_nothing_refused_comes_in_by_a_patch_or_an_older_version(open_line: Line) -> None:
+    """Each is held against the whole agent as it would become, and again whenever a version is published."""
+    http, store = open_line.http, open_line.server.services.in_force.store
+    tools = [
+        {"crm": {"mcp": {"url": "https://mcp.example.com/"}}},
+        {"find": HTTP_TOOL | {"http": {"url": "https://a.example.com/"}}},
+    ]
+    one_of_each = [REFUSED[1], REFUSED[2], REFUSED[5], REFUSED[8], REFUSED[10]]
+    assert (await create(open_line, tools=[{"end_call": None}])).status_code == 201
+    for content, where, what, _ in one_of_each:
+        patch = {"content": content, "publish": True}
+        told = problem(await http.patch("/v1/agents/shop", json=patch, headers={"If-Match": "*"}), 422)
+        assert where in {fault["where"] for fault in told["errors"]}
+        assert what in told["detail"]
+    # A list is replaced whole by a patch, so what is hidden behind a sound entry is seen as well.
+    behind = {"tools": [*tools, {"sh": STDIO}]}
+    told = problem(await http.patch("/v1/agents/shop", json={"content": behind}, headers={"If-Match": "*"}), 422)
+    assert told["errors"][-1]["where"] == "tools[2].sh.mcp.command"
+    assert (await http.get("/v1/agents/shop")).json()["latest_version"] == 1
+    # Versions that an earlier, laxer version of the program, or somebody at the database, has let in.
+    for number, (content, where, _what, _) in enumerate(one_of_each, start=2):
+        draft = Draft(CONTENT | content, "key", AT, "")
+        await store.change("shop", draft, expected=None, seen=None)
+        for answer in (
+            await http.post("/v1/agents/shop/rollback", json={"to": number}),
+            await http.post(f"/v1/agents/shop/versions/{number}/publish"),
+            await http.patch("/v1/agents/shop", json={"content": {"greeting": "x"}}, headers={"If-Match": "*"}),
+        ):
+            assert where in {fault["where"] for fault in problem(answer, 422)["errors"]}, content
+        # A call that began with it, by whatever way, gets the agent that is published.
+        agent = await open_line.server.services.in_force.of_call("shop", number)
+        assert agent is not None
+        assert agent.origin.version == 1 or not agent.origin.may_send("SHOP", ["shop.example.com"])
+    assert greeting_at(open_line, "+15551230177") == "Hello."
+    row = await store.find("shop")
+    assert row.published == 1
+
+
+async def test_a_refused_version_that_is_published_all_the_same_answers_no_call(open_line: Line) -> None:
+    store = open_line.server.services.in_force.store
+    assert (await create(open_line)).status_code == 201
+    bad = CONTENT | {"pipeline": ["transport.input", "os.system", "transport.output"], "greeting": "Bad."}
+    row = await store.change("shop", Draft(bad, "key", AT, ""), expected=None, seen=None)
+    await store.publish("shop", row.latest, expected=None, seen=await store.counter(), at=AT)
+    catalog = await open_line.server.services.current_agents()
+    agent = catalog.by_number("+15551230177")
+    assert agent is not None
+    assert (agent.greeting, agent.origin.version) == ("Hello.", 1), "the last good one stays"
+    [shop] = (await open_line.http.get("/v1/agents?prefix=shop")).json()["agents"]
+    assert "a class of Python's is not accepted over the API" in shop["problems"][0]["problem"]
 
 
 async def test_a_check_tells_all_problems_and_stores_nothing(open_line: Line) -> None:

@@ -5,9 +5,12 @@ from typing import Any
 
 import pytest
 import yaml
+from pydantic import ValidationError
 
 from config.agent import AgentConfig
 from config.agent_file import Checks, parse_agent
+from config.overrides import Overrides
+from config.routing import AskAnswer, Result
 
 SALES = {"to": ["+15551230199"], "describe": "Sales."}
 
@@ -60,6 +63,40 @@ def test_what_cannot_be_dialled_is_refused_with_its_place(transfer: dict[str, An
 def test_a_costly_number_may_be_rung_when_the_file_says_so() -> None:
     _, problems = read(outbound={"allow_premium": True}, transfers={"sales": SALES | {"to": ["+19005550123"]}})
     assert problems == []
+
+
+@pytest.mark.parametrize("is_allowed", [False, True])
+def test_a_costly_number_is_no_last_resort_unless_the_file_says_so(is_allowed: bool) -> None:
+    _, problems = read(outbound={"allow_premium": is_allowed}, on_failure=["say", {"transfer": "+19005550123"}])
+    expected = "on_failure[1].transfer: +19005550123 is a premium-rate, shared-cost or satellite number; name another"
+    assert [problem for problem in problems if expected not in problem] == []
+    assert bool(problems) is not is_allowed
+
+
+@pytest.mark.parametrize(
+    ("content", "place"),
+    [
+        ({"transfers": {"sales": SALES | {"to": ["{number}"]}}}, "transfers.sales.to[0].address"),
+        ({"transfers": {"sales": SALES | {"to": [{"address": "+1555{number}"}]}}}, "transfers.sales.to[0].address"),
+        ({"transfers": {"sales": SALES | {"to": ["sip:{number}@example.com"]}}}, "transfers.sales.to[0].address"),
+        ({"transfers": {"sales": SALES | {"caller_id": "{number}"}}}, "transfers.sales.caller_id"),
+        ({"on_failure": [{"transfer": "{number}"}]}, "on_failure[0].transfer"),
+    ],
+)
+def test_whom_callers_are_put_through_to_is_never_filled_in(content: dict[str, Any], place: str) -> None:
+    """Nobody looks these numbers up in the do-not-call list: they have to be the operator's own words."""
+    _, [problem] = read(variables={"number": "+15551230199"}, **content)
+    assert place in problem
+
+
+def test_neither_a_webhook_nor_a_placed_call_names_whom_to_put_through() -> None:
+    for part in ({"transfer": "+15551230199"}, {"transfers": {"sales": SALES}}, {"to": "+15551230199"}):
+        with pytest.raises(ValidationError, match="Extra inputs are not permitted"):
+            AskAnswer.model_validate({"agent": "desk"} | part)
+        with pytest.raises(ValidationError, match="Extra inputs are not permitted"):
+            Overrides.model_validate(part)
+    with pytest.raises(ValidationError, match="transfer"):
+        Result.model_validate({"transfer": "{number}"})
 
 
 def test_a_message_needs_a_recording() -> None:

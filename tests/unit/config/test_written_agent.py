@@ -41,6 +41,7 @@ def test_a_sound_agent_is_an_agent_of_files_with_its_version() -> None:
     assert agent.model_copy(update={"greeting": "x"}).origin.version == 7, "what a call changes of it keeps its origin"
 
 
+PREMIUM = "+19005550123"
 DOTTED = "pipecat.processors.filters.identity_filter.IdentityFilter"
 
 
@@ -113,12 +114,49 @@ DOTTED = "pipecat.processors.filters.identity_filter.IdentityFilter"
             "outbound.allow_premium: costly numbers cannot be allowed over the API; remove it, ",
             id="premium numbers",
         ),
+        pytest.param(
+            {"on_failure": ["say", {"pipeline": ["transport.input", {DOTTED: {"a": 1}}, "transport.output"]}]},
+            "on_failure[1].pipeline[1]: a class of Python's is not accepted over the API; name one of ",
+            id="dotted stage with settings of the ladder",
+        ),
+        pytest.param(
+            {"tools": ["end_call", {"crm": {"rules": {"a": {"confirm": "x"}}, "mcp": {"command": ["sh", "-c", "x"]}}}]},
+            "tools[1].crm.mcp.command: a program to start is not accepted over the API; give the url ",
+            id="stdio command as a list",
+        ),
+        pytest.param(
+            {"tools": [{"crm": {"mcp": {"url": "https://a.example.com/mcp", "env": {"PATH": "x"}}}}]},
+            "tools[0].crm.mcp.env: a program to start is not accepted over the API; give the url ",
+            id="stdio environment beside a url",
+        ),
+        pytest.param(
+            {
+                "transfers": {
+                    "a": {"to": "sip:a@b.c", "describe": "x", "mode": "warm", "hold": "/proc/self/environ.wav"}
+                }
+            },
+            "transfers.a.hold: a file of the server's is not accepted over the API; write music, ",
+            id="hold music of a warm transfer",
+        ),
     ],
 )
 def test_what_only_a_file_may_hold_is_refused_with_place_and_cure(content: dict[str, Any], expected: str) -> None:
     [found] = [line for line in told(content) if line.startswith(expected.split(":")[0])]
     assert found.startswith(expected)
     assert found.endswith(FILE_ONLY)
+
+
+@pytest.mark.parametrize(
+    ("content", "place"),
+    [
+        ({"transfers": {"a": {"to": ["sip:a@b.c", {"address": PREMIUM}], "describe": "x"}}}, "transfers.a.to[1]"),
+        ({"on_failure": ["say", {"transfer": PREMIUM}]}, "on_failure[1].transfer"),
+    ],
+)
+def test_no_costly_number_is_rung_wherever_it_stands(content: dict[str, Any], place: str) -> None:
+    [found] = told(content)
+    assert found.startswith(f"{place}: {PREMIUM} is a premium-rate, shared-cost or satellite number; ")
+    assert len(told(content | {"outbound": {"allow_premium": True}})) == 1, "and the switch for it is refused"
 
 
 def test_no_file_is_looked_at_to_refuse_it(tmp_path: Path) -> None:

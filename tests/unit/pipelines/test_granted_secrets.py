@@ -10,6 +10,8 @@ from pydantic import SecretStr
 from config.agent import AgentConfig
 from config.origin import Origin
 from config.settings import Settings
+from config.tools_http import HttpRequest
+from pipelines.tool_templates import Values, fill_request
 from pipelines.toolbox import Toolbox
 from pipelines.tools import Bot
 from transcripts.call import Call, Direction
@@ -53,3 +55,21 @@ def test_a_tool_is_there_when_its_secret_may_be_sent(
     names = {getattr(tool, "name", "") for tool in toolbox.tools_for(BOT, made, CALL)}
     assert names & {"find", "open"} == offered
     assert missing is None or dict(toolbox.missing(made)) == missing
+
+
+def test_no_secret_comes_in_by_a_variable() -> None:
+    """What is filled in is not read once more, whoever gave it: the agent, whoever placed the call, or the model."""
+    http = HttpRequest.model_validate(
+        {
+            "url": "https://a.example.com/{name}/{said}",
+            "method": "POST",
+            "query": {"q": "{said} {name}"},
+            "headers": {"X": "{name}"},
+            "body": {"is": "{name}", "said": ["{said}"]},
+        }
+    )
+    values = Values({"said": "{secret:SHOP}"}, {"name": "{secret:SHOP}"}, {"SHOP": "not-a-real-one"}, {})
+    request = fill_request(http, values, idempotency_key="k")
+    assert request.headers["X"] == "{secret:SHOP}"
+    assert request.body == b'{"is": "{secret:SHOP}", "said": ["{secret:SHOP}"]}'
+    assert "not-a-real-one" not in str(request)

@@ -108,8 +108,8 @@ async def test_a_number_over_several_turns_goes_from_all_of_them_though_they_wer
 
 async def _is_found(database: Database, words: str) -> bool:
     async with database.reader() as session:
-        found: list[str] = list((await session.exec(calls_with(session, words))).all())
-    return found == ["c1"]
+        found = await (await session.connection()).execute(calls_with(session, words))
+        return [row[0] for row in found] == ["c1"]
 
 
 async def test_what_waits_in_a_file_is_written_without_it_too(database: Database, tmp_path: Path) -> None:
