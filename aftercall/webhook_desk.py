@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from sqlmodel import col, select
 
@@ -11,6 +11,11 @@ from aftercall.models import DeliveryRow, WebhookSecretRow
 from config.settings import Settings
 from storage.engine import Database
 from storage.errand import open_database
+
+_FIRST_SHOWN = 10
+_LOOKED_AT = 1000
+_LATEST = timedelta(minutes=1)
+"""How long after its moment a row may yet be written: its transaction is as long, and clocks differ."""
 
 
 class NoSuchDelivery(Exception):
@@ -40,11 +45,28 @@ async def replay_delivery(settings: Settings, delivery_id: str) -> str:
     return f"{as_line(row)}\nThe running server sends it within two minutes."
 
 
-async def list_newer(settings: Settings, than: datetime | None) -> list[DeliveryRow]:
-    """List deliveries that were written after a moment (aware), oldest first; None: the last ten. Raises as above."""
-    async with open_deliveries(settings) as (_database, store):
-        rows = await store.list_page(DeliveryFilter(), 10 if than is None else 200)
-    return [row for row in reversed(rows) if than is None or row.created_at > than]
+class Tail:
+    """The last ten deliveries, and from then on each new one once, however late its transaction ended."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Take the settings of the server."""
+        self._settings = settings
+        self._seen: set[str] = set()
+        self._newest_at: datetime | None = None
+
+    async def look(self) -> list[DeliveryRow]:
+        """List what is new, oldest first. Raises as `open_deliveries`."""
+        async with open_deliveries(self._settings) as (_database, store):
+            rows = await store.list_page(DeliveryFilter(), _LOOKED_AT)
+        if self._newest_at is None:
+            new = rows[:_FIRST_SHOWN]
+        else:
+            # What falls out of the list lets older rows in: those are no news.
+            from_at = self._newest_at - _LATEST
+            new = [row for row in rows if row.delivery_id not in self._seen and row.created_at > from_at]
+        self._seen = {row.delivery_id for row in rows}
+        self._newest_at = rows[0].created_at if rows else self._newest_at or datetime.min.replace(tzinfo=UTC) + _LATEST
+        return new[::-1]
 
 
 async def list_secrets(settings: Settings) -> str:

@@ -1,7 +1,6 @@
 """`cli.py webhooks`: what receivers were told, telling it again, and the secrets that were made for them."""
 
 import time
-from datetime import datetime
 from typing import Annotated, Literal
 
 import typer
@@ -39,14 +38,13 @@ def replay(delivery_id: Annotated[str, typer.Argument(help="The delivery's id, a
 @verbs.command("tail")
 def tail() -> None:
     """Print the last ten deliveries, and from then on each new one, until Ctrl-C."""
-    from aftercall.webhook_desk import as_line, list_newer
+    from aftercall.webhook_desk import Tail, as_line
 
-    settings, last = load_settings(log_level="WARNING"), None
+    deliveries = Tail(load_settings(log_level="WARNING"))
     try:
         while True:
-            for row in with_database(list_newer(settings, last)):
+            for row in with_database(deliveries.look()):
                 print(as_line(row), flush=True)
-                last: datetime | None = row.created_at
             time.sleep(_LOOK_SECS)
     except KeyboardInterrupt:
         raise typer.Exit(0) from None
