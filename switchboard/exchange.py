@@ -24,6 +24,7 @@ from switchboard.messages import (
     Placed,
     ReadMetrics,
     Result,
+    Room,
     State,
     Took,
     Wrote,
@@ -49,17 +50,22 @@ class Exchange:
         self._children = children
         self._followers: dict[str, set[str]] = {}
         self._ended: list[Family] = []
+        self._was_full = False
         self.is_stopping = False
 
     def welcome(self, child: Child) -> None:
         """A process is up: it is offered calls from now on."""
         self._placement.join(child.name)
+        self._tell_room()
+        if self._was_full:
+            child.link.tell(Room(most=0))
         for call_id in self._followers:
             child.link.tell(Follow(call_id=call_id))
 
     def bid_farewell(self, child: Child) -> None:
         """A process has ended, or is about to: nothing is offered to it any more."""
         self._placement.leave(child.name)
+        self._tell_room()
         for call_id in [call_id for call_id, names in self._followers.items() if child.name in names]:
             self._unfollow(child, call_id)
 
@@ -75,8 +81,10 @@ class Exchange:
                 self._placement.note(child.name, refusal=refusal)
             case Took(call_id=call_id, call_sid=call_sid):
                 self._placement.put(call_id, child.name, call_sid)
+                self._tell_room()
             case Freed(call_id=call_id):
                 self._placement.free(call_id, child.name)
+                self._tell_room()
             case GiveUp(call_id=call_id):
                 self._tell(self._placement.holder(call_id), body)
             case Heard():
@@ -131,9 +139,11 @@ class Exchange:
                 return Placed(refusal=self._placement.common_refusal())
             # Counted before it is asked: of calls that come at the same moment each must see the others.
             self._placement.put(order.call_id, names[0], order.call_sid)
+            self._tell_room()
             if await self._offer(names[0], order):
                 return Placed(instance=names[0])
             self._placement.free(order.call_id, names[0])
+            self._tell_room()
             refused.add(names[0])
 
     async def _offer(self, name: str, order: Order) -> bool:
@@ -157,6 +167,7 @@ class Exchange:
         if holder is not None and holder != child.name:
             self._tell(holder, GiveUp(call_id=call_id))
         self._placement.put(call_id, child.name, call_sid)
+        self._tell_room()
         return Placed(instance=child.name)
 
     async def _pass_on(self, child: Child, errand: Errand) -> Result:
@@ -186,6 +197,16 @@ class Exchange:
         own = merging.take(metrics.REGISTRY)
         merged = merging.merge({**known, OWN_NAME: own}, self._ended)
         return Metrics(families=[family.as_json() for family in merged])
+
+    def _tell_room(self) -> None:
+        """Tell all when the server has become full, or is so no more: who cannot ask in time must know."""
+        is_full = self._placement.is_full
+        if is_full == self._was_full:
+            return
+        self._was_full = is_full
+        for child in self._children():
+            if child.name:
+                child.link.tell(Room(most=self._placement.count_of(child.name) if is_full else None))
 
     def _unfollow(self, child: Child, call_id: str) -> None:
         names = self._followers.get(call_id, set())

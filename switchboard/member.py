@@ -32,6 +32,7 @@ from switchboard.messages import (
     Placed,
     ReadMetrics,
     Result,
+    Room,
     State,
     Stop,
     Took,
@@ -70,10 +71,13 @@ class Member:
         self._closing: set[asyncio.Task[None]] = set()
         self._telling: asyncio.Task[None] | None = None
         self._told_state: State | None = None
+        self._most_while_full: int | None = None
 
     @property
     def share(self) -> int | None:
-        """Its part of the server's calls."""
+        """Its part of the server's calls; while the whole server is full, those that it had when it became so."""
+        if self._most_while_full is not None:
+            return self._most_while_full
         return max(1, int(self.begin.settings["max_calls"]) // self.begin.processes)
 
     @asynccontextmanager
@@ -225,6 +229,8 @@ class Member:
                 self._go.set()
             case Stop(is_at_once=is_at_once):
                 self._stop(is_at_once=is_at_once)
+            case Room(most=most):
+                self._most_while_full = most
             case Wrote(call_ids=call_ids):
                 for news in [news for call_id in call_ids for news in self._followers.get(call_id, ())]:
                     news.set()

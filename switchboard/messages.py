@@ -134,6 +134,16 @@ class GiveUp(_Body):
     call_id: str
 
 
+class Room(_Body):
+    """Whether the server has room for a further call.
+
+    `most`: it has none, and so many calls its process has of them; None: it has.
+    """
+
+    kind: Literal["room"] = "room"
+    most: int | None = None
+
+
 class Errand(_Body):
     """Something to be done where a call is, named by either id of it. Answered by `Result`."""
 
@@ -223,6 +233,7 @@ Body = (
     | GiveUp
     | Errand
     | Result
+    | Room
     | Heard
     | Died
     | Follow

@@ -42,6 +42,15 @@ class Placement:
         return len(self._places)
 
     @property
+    def is_full(self) -> bool:
+        """Whether the server has no room for a further call."""
+        return self.count >= self.max_calls
+
+    def count_of(self, name: str) -> int:
+        """How many calls a process has."""
+        return len(self._members[name].calls) if name in self._members else 0
+
+    @property
     def names(self) -> list[str]:
         """The processes that are up."""
         return list(self._members)
@@ -104,7 +113,7 @@ class Placement:
 
     def refusal(self, call_id: str) -> Refusal | None:
         """Tell why no process needs to be asked about this call; None: they have to be."""
-        if call_id not in self._places and self.count >= self.max_calls:
+        if call_id not in self._places and self.is_full:
             return Refusal.MAX_CALLS
         return None
 

@@ -1,6 +1,7 @@
 """Several processes as one server: calls spread, limits, commands and news across them, deaths, restarts, the end."""
 
 import asyncio
+import base64
 import json
 import os
 import re
@@ -24,9 +25,23 @@ from simulators.simulated_call import SimulatedCall
 from tests.calls.server_process import FRONT_DESK, ROOT, Server, Street, open_street
 from tests.calls.test_drain import is_busy, leaves, not_ready, stays
 from tests.unit.api.test_playground_calls import browser
-from tests.unit.api.wire import AGENT, BOT, CALLER, NUMBER, parameters, start_message, tags
+from tests.unit.api.wire import AGENT, BOT, CALLER, NUMBER, STREAM_SID, parameters, start_message, tags
 from transcripts.call import Speaker
 
+_SILENCE = json.dumps(
+    {
+        "event": "media",
+        "sequenceNumber": "2",
+        "streamSid": STREAM_SID,
+        "media": {
+            "track": "inbound",
+            "chunk": "1",
+            "timestamp": "20",
+            "payload": base64.b64encode(b"\xff" * 160).decode(),
+        },
+    }
+)
+_SILENCE_EVERY_SECS = 2.0
 _NAMED = re.compile(r"this process has its name process=(\d) instance=(\S+)")
 
 
@@ -80,19 +95,28 @@ async def open_stream(street: Street, answer: httpx.Response, call_sid: str) -> 
 
 @asynccontextmanager
 async def listening(stream: ClientConnection) -> AsyncGenerator[None]:
-    """Give back the marks that come, as Twilio does: a line that gives none is taken for dead."""
+    """Send silence and give back the marks that come, as Twilio does: a line that does neither is taken for dead."""
 
     async def listen() -> None:
         async for message in stream:
             if json.loads(message)["event"] == "mark":
                 await stream.send(message)
 
-    task = asyncio.create_task(listen(), name="marks are given back")
+    async def be_silent() -> None:
+        while True:
+            await stream.send(_SILENCE)
+            await asyncio.sleep(_SILENCE_EVERY_SECS)
+
+    tasks = [
+        asyncio.create_task(listen(), name="marks are given back"),
+        asyncio.create_task(be_silent(), name="a line carries sound"),
+    ]
     try:
         yield
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 @pytest.fixture
@@ -101,6 +125,9 @@ def quiet(tmp_path: Path) -> dict[str, Any]:
     for folder, name, text in [("quiet-agents", "front-desk.yaml", AGENT), ("quiet-bots", "quiet.py", BOT)]:
         (tmp_path / folder).mkdir()
         (tmp_path / folder / name).write_text(text)
+    with (tmp_path / "quiet-agents" / "front-desk.yaml").open("a") as file:
+        # However long a test takes on a busy machine, nobody hangs up because nobody speaks.
+        file.write("limits: {silence_ask_secs: 300, silence_hangup_secs: 400}\n")
     return {"agents_dir": tmp_path / "quiet-agents", "bots_dir": tmp_path / "quiet-bots"}
 
 

@@ -9,6 +9,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from api.slots import is_over_share
+from pipelines.live import LiveCalls
 from switchboard.child import Child
 from switchboard.exchange import Exchange
 from switchboard.handing_over import make_passage
@@ -197,6 +199,38 @@ async def test_a_supervisor_that_is_gone_leaves_each_process_its_share():
         assert await member.read_metrics() is None
         assert await member.run_errand("next", call_sid="CA", timeout_secs=1) is None
         assert member.share == 5
+
+
+async def test_a_process_that_gets_no_answer_knows_that_the_whole_server_is_full(monkeypatch: Any):
+    """The calls are never spread quite evenly: its own share alone would let one more in."""
+    async with street(max_calls=10) as here:
+        here.offices[0].full = "slow"
+        for number in range(7):
+            assert await here.members[1].place(order(str(number)))
+        here.offices[0].full = ""
+        await asyncio.sleep(0.15)  # until it has said so
+        for number in range(7, 10):
+            assert await here.members[1].place(order(str(number)))
+        await here.settled()
+        assert [len(office.calls) for office in here.offices] == [3, 7]
+        assert [member.share for member in here.members] == [3, 7]
+        with monkeypatch.context() as patched:
+            patched.setattr("switchboard.member._PLACE_SECS", 0.0)
+            assert await here.members[0].place(order("one too many")) is None
+        live = LiveCalls(max_calls=10)
+        for call_id in here.offices[0].calls:
+            assert live.admit(call_id)
+        assert is_over_share(here.members[0], live)
+        here.members[0].freed("one too many")
+        here.members[1].freed("3")
+        await here.settled()
+        assert [member.share for member in here.members] == [5, 5]
+        assert not is_over_share(here.members[0], live)
+        assert await here.members[0].place(order("again"))
+        for child in here.children:
+            child.link.close()
+        await here.settled()
+        assert sum(member.share or 0 for member in here.members) == 10, "also when nobody is there to ask"
 
 
 async def test_a_call_that_comes_elsewhere_moves_and_its_old_slot_is_given_up():
