@@ -1,6 +1,7 @@
 """`/v1/agents`, what is changed: agents made, changed, published, rolled back, deleted, and checked."""
 
 import re
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -66,92 +67,93 @@ async def create_agent(
         return await shown(services, row, response, "latest")
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What every change of an agent that is there begins with; FastAPI fills it in."""
+
+    name: AgentName
+    request: Request
+    response: Response
+    services: ServicesDep
+    asked_by: MayWriteAgents
+    if_match: IfMatch = None
+
+    async def expected(self, *, is_needed: bool = False) -> int | None:
+        """Return the version that has to be the latest; None: any. Raises `VersionMoved` where none can match."""
+        if self.if_match is None:
+            if is_needed:
+                raise IfMatchNeeded
+            return None
+        if self.if_match.strip() == "*":
+            return None
+        named = [found[1] for one in self.if_match.split(",") if (found := _ETAG.fullmatch(one.strip()))]
+        row = await self.services.in_force.store.find(self.name)
+        if str(row.latest) not in named:
+            raise VersionMoved(row.latest)
+        return row.latest
+
+    async def store(self, draft: Draft, *, is_published: bool, is_patch: bool) -> AgentShown:
+        """Store a new version: `draft`, or the latest one changed by it."""
+        async with database_in_time():
+            expected = await self.expected(is_needed=True)
+            row = await self.services.agent_desk.change(
+                self.name, draft, expected=expected, is_published=is_published, is_patch=is_patch
+            )
+            return await self.told("agents.change", row, "latest")
+
+    async def told(self, action: str, row: StoredAgentRow, which: str, **more: object) -> AgentShown:
+        """Note what was done, and show the agent as it is now."""
+        await _note(self.services, self.request, self.asked_by, action, row, **more)
+        return await shown(self.services, row, self.response, which)
+
+
+Asked = Annotated[_Asked, Depends()]
+
+
 @router.put("/{name}", responses=problems(404, 409, 412, 428))
-async def change_agent(
-    name: AgentName,
-    body: ChangedAgent,
-    request: Request,
-    response: Response,
-    services: ServicesDep,
-    asked_by: MayWriteAgents,
-    if_match: IfMatch = None,
-) -> AgentShown:
+async def change_agent(body: ChangedAgent, asked: Asked) -> AgentShown:
     """Store a new version of an agent, in place of all that the latest one holds. The same content is no new version.
 
     If-Match must name the latest version: 428 without it, 412 when somebody else was faster.
     """
-    draft = _draft(_content(body.content, body.yaml), body.note, asked_by)
-    async with database_in_time():
-        expected = await _expected(services, name, if_match, is_needed=True)
-        row = await services.agent_desk.change(name, draft, expected=expected, is_published=body.publish)
-        await _note(services, request, asked_by, "agents.change", row)
-        return await shown(services, row, response, "latest")
+    draft = _draft(_content(body.content, body.yaml), body.note, asked.asked_by)
+    return await asked.store(draft, is_published=body.publish, is_patch=False)
 
 
 @router.patch("/{name}", responses=problems(404, 409, 412, 428))
-async def patch_agent(
-    name: AgentName,
-    body: PatchedAgent,
-    request: Request,
-    response: Response,
-    services: ServicesDep,
-    asked_by: MayWriteAgents,
-    if_match: IfMatch = None,
-) -> AgentShown:
+async def patch_agent(body: PatchedAgent, asked: Asked) -> AgentShown:
     """Store a new version of an agent: the latest one with some of it changed. If-Match as for PUT."""
-    draft = _draft(body.content, body.note, asked_by)
-    async with database_in_time():
-        expected = await _expected(services, name, if_match, is_needed=True)
-        row = await services.agent_desk.change(name, draft, expected=expected, is_published=body.publish, is_patch=True)
-        await _note(services, request, asked_by, "agents.change", row)
-        return await shown(services, row, response, "latest")
+    draft = _draft(body.content, body.note, asked.asked_by)
+    return await asked.store(draft, is_published=body.publish, is_patch=True)
 
 
 @router.delete("/{name}", status_code=204, responses=problems(404, 409, 412))
-async def delete_agent(
-    name: AgentName, request: Request, services: ServicesDep, asked_by: MayWriteAgents, if_match: IfMatch = None
-) -> None:
+async def delete_agent(asked: Asked) -> None:
     """Let an agent answer no more calls. Its live calls go on; its versions stay, for the calls that it had."""
     async with database_in_time():
-        expected = await _expected(services, name, if_match)
-        await services.agent_desk.delete(name, expected=expected, at=datetime.now(UTC))
-        await services.audit.note(asked_by, "agents.delete", "agent", name, request=request)
+        expected = await asked.expected()
+        await asked.services.agent_desk.delete(asked.name, expected=expected, at=datetime.now(UTC))
+        await asked.services.audit.note(asked.asked_by, "agents.delete", "agent", asked.name, request=asked.request)
 
 
 @router.post("/{name}/versions/{number}/publish", responses=problems(404, 409, 412))
-async def publish_version(
-    name: AgentName,
-    number: VersionNumber,
-    request: Request,
-    response: Response,
-    services: ServicesDep,
-    asked_by: MayWriteAgents,
-    if_match: IfMatch = None,
-) -> AgentShown:
+async def publish_version(number: VersionNumber, asked: Asked) -> AgentShown:
     """Let a version answer the next call, and every one from then on; calls that are live keep theirs."""
     async with database_in_time():
-        expected = await _expected(services, name, if_match)
-        row = await services.agent_desk.publish(name, number, expected=expected, at=datetime.now(UTC))
-        await _note(services, request, asked_by, "agents.publish", row)
-        return await shown(services, row, response, "published")
+        expected = await asked.expected()
+        row = await asked.services.agent_desk.publish(asked.name, number, expected=expected, at=datetime.now(UTC))
+        return await asked.told("agents.publish", row, "published")
 
 
 @router.post("/{name}/rollback", responses=problems(404, 409, 412))
-async def roll_back(
-    name: AgentName,
-    body: RollBack,
-    request: Request,
-    response: Response,
-    services: ServicesDep,
-    asked_by: MayWriteAgents,
-    if_match: IfMatch = None,
-) -> AgentShown:
+async def roll_back(body: RollBack, asked: Asked) -> AgentShown:
     """Publish an earlier version again: the one that was published below the present one, or the one that is named."""
     async with database_in_time():
-        expected = await _expected(services, name, if_match)
-        row, before = await services.agent_desk.roll_back(name, body.to, expected=expected, at=datetime.now(UTC))
-        await _note(services, request, asked_by, "agents.roll_back", row, before=before)
-        return await shown(services, row, response, "published")
+        expected = await asked.expected()
+        row, before = await asked.services.agent_desk.roll_back(
+            asked.name, body.to, expected=expected, at=datetime.now(UTC)
+        )
+        return await asked.told("agents.roll_back", row, "published", before=before)
 
 
 def _refuse_other(request: Request, name: str) -> None:
@@ -179,21 +181,6 @@ def _content(content: dict[str, Any] | None, yaml: str | None) -> dict[str, Any]
 
 def _draft(content: dict[str, Any], note: str | None, asked_by: str) -> Draft:
     return Draft(content, asked_by, datetime.now(UTC), note or None)
-
-
-async def _expected(services: Services, name: str, if_match: str | None, *, is_needed: bool = False) -> int | None:
-    """Return the version that has to be the latest; None: any. Raises `VersionMoved` where none can match."""
-    if if_match is None:
-        if is_needed:
-            raise IfMatchNeeded
-        return None
-    if if_match.strip() == "*":
-        return None
-    named = [found[1] for one in if_match.split(",") if (found := _ETAG.fullmatch(one.strip()))]
-    row = await services.in_force.store.find(name)
-    if str(row.latest) not in named:
-        raise VersionMoved(row.latest)
-    return row.latest
 
 
 async def _note(
