@@ -138,6 +138,30 @@ def pinned_client(guard: AddressGuard, context: ssl.SSLContext) -> httpx.AsyncCl
     return httpx.AsyncClient(transport=transport, timeout=limit, follow_redirects=False, trust_env=False)
 
 
+class KeptClient:
+    """A client that connects only where `guard` lets it, made when it is first needed and kept for the next request."""
+
+    def __init__(self, guard: AddressGuard) -> None:
+        """Take who says where connections may go."""
+        self._guard = guard
+        self._client: httpx.AsyncClient | None = None
+        self._making = asyncio.Lock()
+
+    async def get(self) -> httpx.AsyncClient:
+        """Return it."""
+        async with self._making:
+            if self._client is None:
+                # Reading the trust store takes 20-150 ms: not on the event loop, where every live voice is.
+                context = await asyncio.to_thread(ssl.create_default_context)
+                self._client = pinned_client(self._guard, context)
+        return self._client
+
+    async def close(self) -> None:
+        """Close its connections."""
+        if self._client is not None:
+            await self._client.aclose()
+
+
 def pinned_client2(guard: AddressGuard, context: ssl.SSLContext, headers: dict[str, str]) -> httpx2.AsyncClient:
     """Return the same for the MCP library, with headers for every request."""
     transport = httpx2.AsyncHTTPTransport(verify=context, trust_env=False)

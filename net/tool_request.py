@@ -1,7 +1,6 @@
 """One request of a tool to somebody's web service: sent again only when that does nothing twice, answer bounded."""
 
 import asyncio
-import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -10,7 +9,7 @@ from urllib.parse import urljoin, urlsplit
 
 import httpx
 
-from net.pinned import AddressGuard, AddressRefused, NoSuchHost, pinned_client
+from net.pinned import AddressGuard, AddressRefused, KeptClient, NoSuchHost
 from net.retry_after import read_wait_secs
 
 _BUSY = frozenset({429, 502, 503, 504})
@@ -68,22 +67,15 @@ class ToolRequests:
     def __init__(self, guard: AddressGuard) -> None:
         """Take who says where connections may go."""
         self._guard = guard
-        self._client: httpx.AsyncClient | None = None
-        self._making = asyncio.Lock()
+        self._client = KeptClient(guard)
 
-    async def prepare(self) -> httpx.AsyncClient:
-        """Return the client, made at the first call."""
-        async with self._making:
-            if self._client is None:
-                # Reading the trust store takes 20-150 ms: not on the event loop, where every live voice is.
-                context = await asyncio.to_thread(ssl.create_default_context)
-                self._client = pinned_client(self._guard, context)
-        return self._client
+    async def prepare(self) -> None:
+        """Make the client, which the first request would have to wait for."""
+        await self._client.get()
 
     async def close(self) -> None:
         """Close the connections."""
-        if self._client is not None:
-            await self._client.aclose()
+        await self._client.close()
 
     async def send(self, request: ToolRequest) -> ToolAnswer:
         """Send it and return the answer, whatever its status. Whoever calls bounds the time. Raises RequestFailed."""
@@ -116,7 +108,7 @@ class ToolRequests:
 
     async def _follow(self, request: ToolRequest) -> tuple[ToolAnswer, float | None]:
         """Send it once, and follow redirects; returns the answer and for how many seconds it asks to wait."""
-        client, url, headers = await self.prepare(), request.url, dict(request.headers)
+        client, url, headers = await self._client.get(), request.url, dict(request.headers)
         for left in range(request.redirects, -1, -1):
             self._check(url, request.hosts)
             async with client.stream(

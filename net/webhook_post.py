@@ -1,14 +1,13 @@
 """A message for somebody's webhook, signed as Standard Webhooks says: sent once, with one deadline for all of it."""
 
 import asyncio
-import ssl
 from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import urlsplit
 
 import httpx
 
-from net.pinned import AddressGuard, AddressRefused, NoSuchHost, pinned_client
+from net.pinned import AddressGuard, AddressRefused, KeptClient, NoSuchHost
 from net.retry_after import read_wait_secs
 from net.signed_headers import signed_headers
 
@@ -54,8 +53,7 @@ class WebhookPost:
         """Take who says where connections may go, and how long one message may take in all."""
         self._guard = guard
         self._deadline_secs = deadline_secs
-        self._client: httpx.AsyncClient | None = None
-        self._making = asyncio.Lock()
+        self._client = KeptClient(guard)
 
     async def send(self, message: Message, now: datetime) -> Answered:
         """Send it and return the answer, whatever its status; `now` (aware) is what the signature says.
@@ -67,7 +65,7 @@ class WebhookPost:
         headers = _HEADERS | signed_headers(message.secret, message.message_id, message.body, now)
         try:
             async with asyncio.timeout(self._deadline_secs):
-                client = await self._prepare()
+                client = await self._client.get()
                 async with client.stream(
                     "POST", message.url, content=message.body.encode(), headers=headers
                 ) as response:
@@ -85,16 +83,7 @@ class WebhookPost:
 
     async def close(self) -> None:
         """Close the connections."""
-        if self._client is not None:
-            await self._client.aclose()
-
-    async def _prepare(self) -> httpx.AsyncClient:
-        async with self._making:
-            if self._client is None:
-                # Reading the trust store takes 20-150 ms: not on the event loop, where every live voice is.
-                context = await asyncio.to_thread(ssl.create_default_context)
-                self._client = pinned_client(self._guard, context)
-        return self._client
+        await self._client.close()
 
     def _check(self, url: str) -> None:
         try:
