@@ -15,8 +15,8 @@ from storage.errors import DatabaseAway
 from switchboard.refusal import Refusal
 from telephony import stream_token
 from telephony.media_stream import Start
-from transcripts.call import Call, Direction, EndReason
-from transcripts.models import CallRow
+from transcripts.call import Call, EndReason
+from transcripts.models import CallRow, call_of
 from transcripts.outcomes import count_refusal
 
 # RFC 6455, section 7.4.1
@@ -45,23 +45,6 @@ class Busy(Refused):
         self.start = start
         self.call = call
         self.agent = agent
-
-
-def call_of(row: CallRow) -> Call:
-    """Return the call that a row is about."""
-    return Call(
-        call_id=row.call_id,
-        call_sid=row.call_sid,
-        agent_name=row.agent_name,
-        agent_version=row.agent_version,
-        direction=Direction(row.direction),
-        from_number=row.from_number,
-        to_number=row.to_number,
-        variables=dict(row.variables),
-        started_at=row.created_at,
-        overrides=dict(row.overrides or {}),
-        answered_by=row.answered_by,
-    )
 
 
 def announcement_before(services: Services, call: Call, agent: AgentConfig) -> script.Beforehand:

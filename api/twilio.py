@@ -12,7 +12,7 @@ from loguru import logger
 from api import away, next_twiml
 from api.access import SignedForm
 from api.action_url import ActionUrl
-from api.admission import ANNOUNCED, DISCLOSED, announcement_before, call_of
+from api.admission import ANNOUNCED, DISCLOSED, announcement_before
 from api.deps import Services, ServicesDep
 from api.lines import place
 from api.patience import PATIENCE_SECS, database_in_time
@@ -27,7 +27,7 @@ from switchboard.messages import Placed
 from telephony import stream_token, twiml, webhooks
 from telephony.next_step import NextStep
 from transcripts.call import Call, CallEvent, CallStatus, Direction, EndReason
-from transcripts.models import CallRow
+from transcripts.models import CallRow, call_of
 from transcripts.outcomes import count_refusal
 
 router = APIRouter(prefix="/twilio", tags=["twilio"])

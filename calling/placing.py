@@ -19,8 +19,8 @@ from storage.errors import DatabaseAway
 from telemetry import metrics
 from telephony.dial_errors import explain
 from telephony.rest import Repeat, TwilioFailed, TwilioRest
-from transcripts.call import AttemptOutcome, Call, CallStatus, Direction, EndReason
-from transcripts.models import CallRow
+from transcripts.call import AttemptOutcome, Call, CallStatus, EndReason
+from transcripts.models import CallRow, call_of
 from transcripts.outcomes import count_end
 from transcripts.outgoing import Lack, NoRoom, Outgoing, OutgoingStore, Room, Unwanted
 
@@ -160,7 +160,7 @@ class Placing:
     async def _dial(self, outgoing: Outgoing, agent: AgentConfig, rest: TwilioRest) -> TwilioFailed | None:
         """Ask Twilio once. Returns why it may be asked again; None when the matter is settled."""
         call_id = outgoing.call.call_id
-        call = replace(_call_of(outgoing.call), agent_version=agent.origin.version)
+        call = replace(call_of(outgoing.call), agent_version=agent.origin.version)
         refusal = await self._lines.keep(call, agent, outgoing.order.ring_secs + RING_SPARE_SECS)
         if refusal:
             problem = "Every line of this server is taken at the moment; try again in a minute."
@@ -298,21 +298,6 @@ class Placing:
         task = asyncio.create_task(run(), name=name)
         self.errands.add(task)
         task.add_done_callback(self.errands.discard)
-
-
-def _call_of(row: CallRow) -> Call:
-    return Call(
-        call_id=row.call_id,
-        call_sid=row.call_sid,
-        agent_name=row.agent_name,
-        agent_version=row.agent_version,
-        direction=Direction(row.direction),
-        from_number=row.from_number,
-        to_number=row.to_number,
-        variables={name: str(value) for name, value in row.variables.items()},
-        started_at=row.created_at,
-        overrides=dict(row.overrides or {}),
-    )
 
 
 def lacking(lack: Lack) -> str:

@@ -14,6 +14,7 @@ from storage.rows import Row
 from storage.sealing import Seal, SealedJson, SealedText
 from transcripts.call import (
     AttemptOutcome,
+    Call,
     CallStatus,
     ConsentAnswer,
     ConsentGivenBy,
@@ -85,6 +86,23 @@ class CallRow(Row, table=True):
     """Which version of the agent the call began with; None: the agent is a file's."""
     aftercall: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
     """What was made of the call by what comes after it: see `aftercall.models.Stage`."""
+
+
+def call_of(row: CallRow) -> Call:
+    """Return the call that a row is about."""
+    return Call(
+        call_id=row.call_id,
+        call_sid=row.call_sid,
+        agent_name=row.agent_name,
+        agent_version=row.agent_version,
+        direction=Direction(row.direction),
+        from_number=row.from_number,
+        to_number=row.to_number,
+        variables=dict(row.variables),
+        started_at=row.created_at,
+        overrides=dict(row.overrides or {}),
+        answered_by=row.answered_by,
+    )
 
 
 class OutgoingRow(Row, table=True):

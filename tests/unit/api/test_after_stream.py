@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 
 import pytest
 
-from api.admission import call_of
 from api.phone_calls import PhoneCall
 from telephony.next_step import NextStep, transfer_to
 from tests.unit.api.wire import (
@@ -22,6 +21,7 @@ from tests.unit.api.wire import (
     verbs,
 )
 from transcripts.call import EndReason
+from transcripts.models import call_of
 
 ACTION = f"{PUBLIC_URL}/twilio/next?agent=front-desk&language=de-DE"
 OTHER_STREAM = "MZ" + "7" * 32
