@@ -3,13 +3,13 @@
 from typing import Annotated, Any, Literal
 
 from fastapi import Header, Path, Query
-from pydantic import Field, StringConstraints
+from pydantic import ConfigDict, Field, StringConstraints
 
 from api.problems import Fault
 from api.shapes import Given, Moment, Shown
 
 _NAME = r"^[a-z0-9][a-z0-9-]{0,62}$"
-_EXAMPLE = {
+_EXAMPLE: dict[str, Any] = {
     "bot": "assistant",
     "numbers": ["+15551230177"],
     "greeting": "Hello, this is Blue Door Dental. How can I help?",
@@ -49,11 +49,17 @@ class _Written(Given):
 class AgentToCheck(_Written):
     """An agent that is to be checked: `content` or `yaml`."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"name": "blue-door", "content": _EXAMPLE}]})
+
     name: str = Field(default="unnamed", pattern=_NAME, description="What it is to be called.")
 
 
 class NewAgent(_Written):
     """An agent that is to be stored: `content` or `yaml`."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"name": "blue-door", "content": _EXAMPLE, "publish": True, "note": "first"}]}
+    )
 
     name: str = Field(pattern=_NAME, description="Lower-case letters, digits and dashes.", examples=["blue-door"])
     publish: bool = Field(default=False, description="Let it answer calls at once.")
@@ -63,12 +69,18 @@ class NewAgent(_Written):
 class ChangedAgent(_Written):
     """A new version of an agent: `content` or `yaml`."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"content": _EXAMPLE, "note": "another greeting"}]})
+
     publish: bool = Field(default=False, description="Let it answer calls at once.")
     note: Note | None = None
 
 
 class PatchedAgent(Given):
     """What is to be different in a new version: a JSON Merge Patch (RFC 7396) of the latest one; null removes."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"content": {"greeting": "Good day."}, "publish": True, "note": "shorter"}]}
+    )
 
     content: Annotated[dict[str, Any], Field(examples=[{"greeting": "Good day.", "limits": None}])]
     publish: bool = Field(default=False, description="Let it answer calls at once.")
@@ -77,6 +89,8 @@ class PatchedAgent(Given):
 
 class RollBack(Given):
     """To which version; left out: the one that was published before the one that is."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"to": 3}, {}]})
 
     to: Annotated[int, Field(ge=1, le=2**31 - 1)] | None = Field(default=None, description="A version's number.")
 

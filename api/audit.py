@@ -45,7 +45,7 @@ class AuditPage(BaseModel):
 
 
 @router.get("")
-async def list_entries(
+async def list_audit_log(
     services: ServicesDep,
     _asked_by: Annotated[str, Depends(needs("audit:read"))],
     limit: Annotated[int, Query(ge=1, le=_MOST_LISTED)] = 50,

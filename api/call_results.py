@@ -37,7 +37,7 @@ class AnalysisShown(Shown):
     )
 
 
-class CostItem(Shown):
+class LedgerItem(Shown):
     """So much of one thing."""
 
     item: str = Field(examples=["audio_in"])
@@ -56,7 +56,7 @@ class Costs(Shown):
 
     call_id: str
     micro_usd: int = Field(description="All of it, in millionths of a US dollar.")
-    items: list[CostItem]
+    items: list[LedgerItem]
 
 
 @router.get("/{call_id}/analysis", responses=problems(404))
@@ -105,8 +105,8 @@ async def read_costs(
         if await services.store.get_call(call_id) is None:
             raise NoSuchCall
         rows = await services.after_call.ledger.of_call(call_id)
-    names = [name for name in CostItem.model_fields]
-    items = [CostItem(**{name: getattr(row, name) for name in names}) for row in rows]
+    names = [name for name in LedgerItem.model_fields]
+    items = [LedgerItem(**{name: getattr(row, name) for name in names}) for row in rows]
     return Costs(call_id=call_id, micro_usd=sum(row.micro_usd for row in rows), items=items)
 
 

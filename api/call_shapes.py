@@ -24,41 +24,40 @@ class RecordingShown(Shown):
     url: str | None = Field(description="Where it can be heard, with the scope `recordings:read`; null: there is none.")
 
 
+_EXAMPLE: dict[str, Any] = {
+    "call_id": _ID,
+    "status": "ended",
+    "direction": "outbound",
+    "agent": "front-desk",
+    "agent_version": None,
+    "from": "+15551230100",
+    "to": "+15551230177",
+    "variables": {"business": "Blue Door Dental"},
+    "overrides": {},
+    "call_sid": "CA11111111111111111111111111111111",
+    "created_at": "2026-03-01T09:00:00Z",
+    "live_at": "2026-03-01T09:00:09.500000Z",
+    "ended_at": "2026-03-01T09:01:13.250000Z",
+    "duration_secs": 63.75,
+    "end_reason": "caller_hung_up",
+    "transfers": [],
+    "answered_by": "human",
+    "recording": {"status": "none", "error": None, "url": None},
+    "at": None,
+    "ring_secs": 30,
+    "dialled_at": "2026-03-01T09:00:00.125000Z",
+    "answered_secs": 64,
+    "problem": None,
+    "problem_code": None,
+}
+
+
 class CallShown(Shown):
     """A call, without what was said in it."""
 
     model_config = ConfigDict(
         populate_by_name=True,
-        json_schema_extra={
-            "examples": [
-                {
-                    "call_id": _ID,
-                    "status": "ended",
-                    "direction": "outbound",
-                    "agent": "front-desk",
-                    "agent_version": None,
-                    "from": "+15551230100",
-                    "to": "+15551230177",
-                    "variables": {"business": "Blue Door Dental"},
-                    "overrides": {},
-                    "call_sid": "CA11111111111111111111111111111111",
-                    "created_at": "2026-03-01T09:00:00Z",
-                    "live_at": "2026-03-01T09:00:09.500000Z",
-                    "ended_at": "2026-03-01T09:01:13.250000Z",
-                    "duration_secs": 63.75,
-                    "end_reason": "caller_hung_up",
-                    "transfers": [],
-                    "answered_by": "human",
-                    "recording": {"status": "none", "error": None, "url": None},
-                    "at": None,
-                    "ring_secs": 30,
-                    "dialled_at": "2026-03-01T09:00:00.125000Z",
-                    "answered_secs": 64,
-                    "problem": None,
-                    "problem_code": None,
-                }
-            ]
-        },
+        json_schema_extra={"examples": [_EXAMPLE]},
     )
 
     call_id: str
@@ -190,6 +189,33 @@ class AnalysisPart(Shown):
 
 class CallDetail(CallShown):
     """A call with what is known of it; parts that were not asked for with `include` are null."""
+
+    model_config = ConfigDict(
+        populate_by_name=True,
+        json_schema_extra={
+            "examples": [
+                {
+                    **_EXAMPLE,
+                    "turns": [
+                        {
+                            "speaker": "agent",
+                            "text": "Good morning.",
+                            "start_ms": 600,
+                            "end_ms": 1500,
+                            "interrupted": False,
+                            "error": None,
+                        }
+                    ],
+                    "tools": [],
+                    "events": [],
+                    "events_left_off": False,
+                    "latency": None,
+                    "cost": {"micro_usd": 0, "items": []},
+                    "analysis": None,
+                }
+            ]
+        },
+    )
 
     turns: list[TurnShown] | None
     tools: list[ToolCallShown] | None

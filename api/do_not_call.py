@@ -48,7 +48,7 @@ class DoNotCallPage(Shown):
 
 
 @router.get("")
-async def list_numbers(
+async def list_do_not_call(
     services: ServicesDep, _asked_by: MayReadPeople, limit: Limit = 50, cursor: Cursor = None
 ) -> DoNotCallPage:
     """List the numbers that are not called, newest first."""
@@ -63,7 +63,7 @@ async def list_numbers(
 
 
 @router.get("/{number}", responses=problems(404))
-async def show_number(number: Number, services: ServicesDep, _asked_by: MayReadPeople) -> DoNotCallEntry:
+async def show_do_not_call(number: Number, services: ServicesDep, _asked_by: MayReadPeople) -> DoNotCallEntry:
     """Show the entry of a number; 404 when it may be called."""
     async with database_in_time():
         row = await services.do_not_call.find(number)
@@ -73,7 +73,7 @@ async def show_number(number: Number, services: ServicesDep, _asked_by: MayReadP
 
 
 @router.put("/{number}", responses={201: {"description": "It is new.", "model": DoNotCallEntry}})
-async def enter_number(
+async def enter_do_not_call(
     number: Number, request: Request, response: Response, services: ServicesDep, asked_by: MayWritePeople
 ) -> DoNotCallEntry:
     """Have a number called no more; 201 when it is new. What rings or is live goes on, what is scheduled is refused."""
@@ -89,7 +89,7 @@ async def enter_number(
 
 
 @router.delete("/{number}", status_code=204, responses=problems(404))
-async def remove_number(number: Number, request: Request, services: ServicesDep, asked_by: MayWritePeople) -> None:
+async def remove_do_not_call(number: Number, request: Request, services: ServicesDep, asked_by: MayWritePeople) -> None:
     """Let a number be called again; only when whoever has it wishes so."""
     async with database_in_time():
         was_there = await services.do_not_call.remove(number)

@@ -32,7 +32,7 @@ from calling.errors import (
 )
 from config.agent_file import dotted
 from config.errors import printable
-from config.wording import describe
+from config.wording import describe, suggest
 from net.daily_rooms import DailyFailed
 from pipelines.transports import BadOffer
 from privacy.erasure import CallUnderWay, NotAll
@@ -235,6 +235,7 @@ class BadMoment(Exception):
 WHOLE, PARTIAL, UNCHANGED = 200, 206, 304
 TOO_OFTEN = 429
 """What files are answered with."""
+_OF_FIELD = re.compile(r"(?:([a-z_]+): )?([^;]+); (.+)\.")
 _METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 _SEAMS = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _BEARER = {"WWW-Authenticate": "Bearer"}
@@ -336,7 +337,7 @@ ANSWERS: dict[type[Exception], Answer] = {
         412, cure="GET /v1/agents/{name}?version=latest shows it; without it the published one is shown."
     ),
     IfMatchNeeded: Answer(428, IfMatchNeeded.__doc__),
-    Forbidden: Answer(403),
+    Forbidden: Answer(403, cure="Change the agent's `outbound`, or call another number."),
     NotNow: Answer(409),
     OverLimit: Answer(429, None, {"Retry-After": "60"}),
     NotAnalysed: Answer(404, NotAnalysed.__doc__),
@@ -374,6 +375,7 @@ def problem_of(
     if isinstance(error, NotPlaced):
         more = {"call_id": error.call_id or None, "twilio_code": error.code}
         faults = faults or [Fault(where=where, problem=what, cure=cure) for where, what, cure in error.faults]
+        faults = faults or _told_in(sentence)
     if isinstance(error, BadAgent):
         faults = [
             Fault(where=printable(dotted(one.path)), problem=printable(one.message), cure=printable(one.cure))
@@ -386,6 +388,12 @@ def problem_of(
     return problem_answer(
         name, answer.status, sentence, request_id=request_id, cure=cure, faults=faults, headers=headers, **more
     )
+
+
+def _told_in(sentence: str) -> list[Fault]:
+    """Read `field: what is wrong; what helps.`, as `calling` says it; nothing, when a sentence is none of that kind."""
+    found = _OF_FIELD.fullmatch(sentence)
+    return [Fault(where=found[1] or "", problem=found[2], cure=found[3])] if found else []
 
 
 def _headers(error: Exception, answer: Answer) -> Mapping[str, str]:
@@ -412,6 +420,14 @@ def _methods_of(request: Request) -> list[str]:
     ]
 
 
+def _nearest_field(request: Request, where: Sequence[str | int]) -> str:
+    """Return the cure for a field that the body of this route has not; of what lies deeper nothing is known."""
+    body: Any = getattr(request.scope.get("route"), "body_field", None)
+    model: Any = body and body.field_info.annotation
+    known: Any = getattr(model, "model_fields", None)
+    return suggest(str(where[-1]), known, "fields are") if known and len(where) == 2 else "remove it"
+
+
 def request_id_of(request: Request) -> str:
     """Return the id that `api.frame` gave the request."""
     return str(getattr(request.state, "request_id", ""))
@@ -427,6 +443,8 @@ def install(app: FastAPI) -> None:
         faults: list[Fault] = []
         for fault in error.errors():
             what, cure = describe(fault)
+            if fault["type"] == "extra_forbidden":
+                what, cure = "is not a field", _nearest_field(request, fault["loc"])
             where = ".".join(str(part) for part in fault["loc"][1:] if part != "[key]")
             faults.append(Fault(where=where or "the body", problem=what, cure=cure))
         return problem_of(BadRequest(), ANSWERS[BadRequest], "", request_id_of(request), faults)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Request
-from pydantic import Field, StringConstraints
+from pydantic import ConfigDict, Field, StringConstraints
 
 from api.api_keys import needs, needs_key
 from api.asking import Asked
@@ -42,6 +42,14 @@ _Writer = Annotated[str, Depends(needs("keys:write", is_for_keys=True, names_age
 class NewKeyGiven(Given):
     """A key to be made."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"name": "order desk", "scopes": ["calls:read", "calls:write"], "expires_at": "2027-03-01T09:00:00Z"}
+            ]
+        }
+    )
+
     name: str = Field(min_length=1, max_length=100, description="Who or what it is for.", examples=["order desk"])
     scopes: _Scopes
     expires_at: When | None = Field(
@@ -58,6 +66,8 @@ class NewKeyGiven(Given):
 
 class RotationGiven(Given):
     """How a key is to be rotated."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"overlap_hours": 24}]})
 
     overlap_hours: Annotated[int, Field(ge=0, le=_MOST_OVERLAP_HOURS)] = Field(
         default=24, description="How long the secret that it has now stays good."
@@ -97,6 +107,10 @@ class KeyPage(Shown):
 
 class TokenGiven(Given):
     """A token to be made."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"scopes": ["calls:read"], "call_id": "3f0b6c9a51d24e7e", "ttl_secs": 300}]}
+    )
 
     scopes: _Scopes
     call_id: str | None = Field(

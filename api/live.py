@@ -77,7 +77,7 @@ def _stream_of(model: type[Shown], told: str) -> dict[int | str, dict[str, Any]]
     response_class=EventStream,
     responses=problems(404) | _stream_of(EventShown, "What happened and what happens in the call."),
 )
-async def follow_one(
+async def follow_call_events(
     call_id: CallId,
     request: Request,
     services: ServicesDep,
@@ -101,7 +101,7 @@ async def follow_one(
     response_class=EventStream,
     responses=_stream_of(CallMoved, "What happens to calls."),
 )
-async def follow_all(
+async def follow_calls(
     request: Request,
     services: ServicesDep,
     _asked_by: MayFollowAll,

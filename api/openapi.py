@@ -6,9 +6,12 @@ from typing import Any, Literal, cast
 from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
 from api.api_keys import needs_any
+from api.call_shapes import CallDetail, CallShown
+from api.idempotency import REPLAYED
 from api.live import CallMoved
 from api.problems import CURES, MEDIA_TYPE, Problem, problems
 from calling.request import CallRequest
@@ -46,12 +49,39 @@ _MODELS: tuple[tuple[type[BaseModel], Literal["validation", "serialization"]], .
     (Problem, "serialization"),
     (CallRequest, "validation"),
     (CallMoved, "serialization"),
+    (CallShown, "serialization"),
+    (CallDetail, "serialization"),
 )
-"""Models that no route declares to FastAPI: it would describe them otherwise, or read them less strictly."""
+"""Models that FastAPI does not see, or would describe otherwise: it leaves every null out of an example."""
 _REQUEST_ID = {
     "description": "The request's id, as it was sent or as it was made.",
     "schema": {"type": "string", "pattern": "^[A-Za-z0-9._-]{8,64}$"},
 }
+HEADERS: dict[str, tuple[str, str]] = {
+    "RateLimit-Limit": ("How many requests of this kind may be made in a minute.", "600"),
+    "RateLimit-Remaining": ("How many of them are left.", "597"),
+    "RateLimit-Reset": ("In how many seconds there are more.", "12"),
+    "Retry-After": ("In how many seconds it is worth asking again.", "5"),
+    "WWW-Authenticate": ("How to show who asks.", "Bearer"),
+    REPLAYED: ("`true` when the request was made before, and this is its answer.", "true"),
+    "Location": ("Where what was made is.", "/v1/agents/blue-door"),
+    "ETag": ("What is shown, for If-Match or If-Range.", '"3"'),
+    "Content-Range": ("Which bytes of how many these are.", "bytes 0-1023/437996"),
+}
+"""Headers of answers: what each says, with an example."""
+OF_EVERY_ANSWER = ("X-Request-Id", "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset")
+_OF_STATUS = {"401": ("WWW-Authenticate",), "429": ("Retry-After",), "503": ("Retry-After",), "206": ("Content-Range",)}
+OF_OPERATION = {
+    "create_agent": ("ETag", "Location"),
+    "show_agent": ("ETag",),
+    "change_agent": ("ETag",),
+    "patch_agent": ("ETag",),
+    "publish_version": ("ETag",),
+    "roll_back": ("ETag",),
+    "place_call": ("Location",),
+    "hear_recording": ("ETag",),
+}
+"""By operation, what stands on each answer that is no problem."""
 _KEY_PARAMETER = {
     "name": "Idempotency-Key",
     "in": "header",
@@ -75,6 +105,11 @@ async def show_document(request: Request) -> Document:
         # Some hundred milliseconds of work, once.
         await asyncio.to_thread(document_of, app)
     return Document(app.openapi_schema)
+
+
+def name_operation(route: APIRoute) -> str:
+    """Return what an operation is called: a client that is generated from the document has functions of these names."""
+    return route.name
 
 
 def document_of(app: FastAPI) -> dict[str, Any]:
@@ -103,7 +138,10 @@ def _complete(made: dict[str, Any]) -> None:
     for model, mode in _MODELS:
         schema = model.model_json_schema(ref_template="#/components/schemas/{model}", mode=mode)
         schemas |= schema.pop("$defs", {}) | {model.__name__: schema}
-    components["headers"] = {"X-Request-Id": _REQUEST_ID}
+    components["headers"] = {"X-Request-Id": _REQUEST_ID} | {
+        name: {"description": told, "schema": {"type": "string", "examples": [one]}}
+        for name, (told, one) in HEADERS.items()
+    }
     components["securitySchemes"] = {
         _SECURITY: {"type": "http", "scheme": "bearer", "description": "An API key (`tk_...`), or a token made by one."}
     }
@@ -129,7 +167,11 @@ def _complete_operation(method: str, operation: dict[str, Any]) -> None:
     for status in statuses:
         responses.setdefault(str(status), {})
     for text, response in responses.items():
-        response.setdefault("headers", {})["X-Request-Id"] = {"$ref": "#/components/headers/X-Request-Id"}
+        is_done = text[:1] in "23"
+        named = [*OF_EVERY_ANSWER, *_OF_STATUS.get(text, ())]
+        named += OF_OPERATION.get(operation["operationId"], ()) if is_done else ()
+        named += [REPLAYED] if is_done and method == "post" else ()
+        response.setdefault("headers", {}).update({one: {"$ref": f"#/components/headers/{one}"} for one in named})
         if text[:1] in "45":
             response.setdefault("description", CURES.get(int(text), "A problem."))
             response["content"] = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}

@@ -77,7 +77,9 @@ async def erase_person(
     response_class=StreamingResponse,
     responses={200: {"description": "A zip: JSON for rows, WAV for recordings.", "content": {"application/zip": {}}}},
 )
-async def export(number: Number, request: Request, services: ServicesDep, asked_by: MayReadPeople) -> StreamingResponse:
+async def export_data(
+    number: Number, request: Request, services: ServicesDep, asked_by: MayReadPeople
+) -> StreamingResponse:
     """Hand out everything that is held on a number. An empty zip but for its index says that nothing is."""
     index = number_index(services.database.ring, number)
     await services.audit.note(asked_by, "people.export", "person", index, request=request)

@@ -29,6 +29,24 @@ Channel = Annotated[
     Literal["caller", "agent"] | None,
     Query(description="Only this side, mono; left out: stereo, the caller left and the agent right."),
 ]
+_ASKED_WITH = {
+    "Range": ("One range of bytes; several are answered with the whole file.", "bytes=0-1023"),
+    "If-Range": (
+        "An `ETag`: the range of that file only, else the whole of this one.",
+        '"3f0b6c9a51d24e7e-both-437996"',
+    ),
+    "If-None-Match": ("An `ETag`: nothing, when that file is still the one.", '"3f0b6c9a51d24e7e-both-437996"'),
+}
+_HEADERS_READ = [
+    {
+        "name": name,
+        "in": "header",
+        "required": False,
+        "description": told,
+        "schema": {"type": "string", "examples": [one]},
+    }
+    for name, (told, one) in _ASKED_WITH.items()
+]
 _FILE = {"content": {_WAV: {"schema": {"type": "string", "format": "binary"}}}}
 
 
@@ -41,11 +59,14 @@ _FILE = {"content": {_WAV: {"schema": {"type": "string", "format": "binary"}}}}
         UNCHANGED: {"description": "The file is still the one of `If-None-Match`."},
         **problems(404, 409, 416),
     },
+    openapi_extra={"parameters": _HEADERS_READ},
 )
-async def hear(
+async def hear_recording(
     call_id: CallId, request: Request, services: ServicesDep, asked_by: MayHear, channel: Channel = None
 ) -> Response:
     """Answer the recording of a call that is over, as a WAV file; `Range` and `If-Range` are understood.
+
+    HEAD tells of the file without its sound.
 
     Every access is in the audit log, as `recordings.read`, or as `recordings.look` when no sound was told.
     Several ranges at once are answered with the whole file.

@@ -76,5 +76,7 @@ def install(app: FastAPI) -> None:
     for room in _OTHERS:
         app.include_router(room.router, include_in_schema=False)
     for room in V1:
-        app.include_router(room.router, dependencies=[Depends(check_query)])
+        app.include_router(
+            room.router, dependencies=[Depends(check_query)], generate_unique_id_function=openapi.name_operation
+        )
     app.add_middleware(PageHeaders)

@@ -82,7 +82,7 @@ async def list_deliveries(
 
 
 @router.post("/{delivery_id}/replay", status_code=202, responses=problems(404))
-async def replay(
+async def replay_delivery(
     delivery_id: _Id,
     request: Request,
     services: ServicesDep,

@@ -14,8 +14,10 @@ from loguru import logger
 from pydantic import Field
 
 from api import api_keys
+from api.errors import answer_to
 from api.openapi import document_of
 from api.shapes import Given
+from calling.errors import BadValue, Forbidden
 from config.settings import Settings
 from server import create_app
 from storage.errors import DatabaseAway
@@ -96,6 +98,9 @@ async def test_bodies_and_addresses_that_cannot_be_read_are_problems(open_line: 
         wish = {"name": "test", "scopes": ["calls:read"], "expires_at": odd}
         (fault,) = problem(await http.post("/v1/keys", json=wish), 422, "bad_request")["errors"]
         assert fault["where"].endswith("expires_at"), fault
+    typo = {"name": "test", "scope": ["calls:read"], "scopes": ["calls:read"]}
+    (fault,) = problem(await http.post("/v1/keys", json=typo), 422, "bad_request")["errors"]
+    assert fault == {"where": "scope", "problem": "is not a field", "cure": "did you mean 'scopes'?"}
     (fault,) = problem(await http.get("/v1/calls?limit=0"), 422, "bad_request")["errors"]
     assert fault == {"where": "limit", "problem": "must be >= 1 (got '0')", "cure": ""}
 
@@ -201,6 +206,25 @@ async def test_a_repeated_post_is_done_once_and_answered_again(line: Line) -> No
     assert done.count("fault") == 1, "nobody knows what a fault has done"
     problem(await ask("g", by="Bearer tk_x"), 401, "bad_key")
     problem(await ask("x" * 201), 422, "bad_idempotency_key")
+
+
+def test_what_a_call_is_refused_for_is_told_with_its_field_and_its_cure() -> None:
+    of_field = answer_to(BadValue("to: this is no telephone number; write it like +15551230100."), "/v1/calls")
+    told = json.loads(bytes(of_field.body))
+    assert told["errors"] == [
+        {"where": "to", "problem": "this is no telephone number", "cure": "write it like +15551230100"}
+    ]
+    assert (told["detail"], told["cure"]) == ("to: this is no telephone number.", "Write it like +15551230100.")
+    of_agent = answer_to(
+        Forbidden("The agent survey may not place calls; write outbound: {enabled: true}."), "/v1/calls"
+    )
+    told = json.loads(bytes(of_agent.body))
+    assert (told["detail"], told["cure"]) == (
+        "The agent survey may not place calls.",
+        "Write outbound: {enabled: true}.",
+    )
+    told = json.loads(bytes(answer_to(Forbidden("to: outbound.block forbids this number."), "/v1/calls").body))
+    assert told["cure"] == "Change the agent's `outbound`, or call another number."
 
 
 def test_the_document_holds_v1_alone_and_every_answer_of_it() -> None:
