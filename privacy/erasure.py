@@ -36,6 +36,12 @@ KEPT = {
 }
 _LISTED = "a keyed hash of the number on the do-not-call list: the promise not to call outlives the erasure"
 
+_ELSEWHERE = (
+    "{count} recordings that are neither on this machine nor in the bucket: gone already, or sealed in the data folder "
+    "of another machine, which deletes them a week after it finds that their calls are gone"
+)
+_RECORDED = frozenset({RecordingStatus.RECORDING, RecordingStatus.COMPLETE})
+
 
 class CallUnderWay(Exception):
     """A call of this number is under way. Hang up first, then erase."""
@@ -89,11 +95,13 @@ class Eraser:
                 async with self.db.writer() as session:
                     await receipts.add_counts(session, receipt.receipt_id, {"scheduled calls called off": 1})
         await self.backlog.take_in()
-        call_ids = await self._erase_calls(index, receipt.receipt_id)
+        call_ids, elsewhere = await self._erase_calls(index, receipt.receipt_id)
         await self._erase_mentions(number, receipt.receipt_id)
         await forget_replies(self.db, [number, *call_ids], receipt.receipt_id)
         await self._check_files(call_ids)
         kept = dict(KEPT)
+        if elsewhere:
+            kept["recordings elsewhere"] = _ELSEWHERE.format(count=elsewhere)
         async with self.db.writer() as session:
             if keep_do_not_call and await is_listed(session, index):
                 await forget_number(session, index)
@@ -108,15 +116,23 @@ class Eraser:
         logger.bind(receipt=done.receipt_id, **_plain(done.content["erased"])).info("a person was erased")
         return done
 
-    async def _erase_calls(self, index: str, receipt_id: str) -> list[str]:
-        """Erase the calls of a number that are over, in batches. Returns their ids."""
+    async def _erase_calls(self, index: str, receipt_id: str) -> tuple[list[str], int]:
+        """Erase the calls of a number that are over, in batches.
+
+        Returns their ids, and of how many the recording was neither here nor in the bucket.
+        """
         erased: list[str] = []
+        elsewhere = 0
         while True:
             async with self.db.reader() as session:
                 rows = await people.list_ended(session, index, _AT_ONCE)
             if not rows:
-                return erased
+                return erased, elsewhere
             call_ids = [row.call_id for row in rows]
+            for row in rows:
+                if row.recording_status in _RECORDED:
+                    has = await self.recordings.in_thread(self.recordings.has, row.call_id)
+                    elsewhere += not has
             await erase_with_recordings(self.db, self.recordings, call_ids, receipt_id)
             erased += call_ids
 

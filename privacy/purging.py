@@ -37,7 +37,7 @@ async def purging(
             try:
                 await purge_once(purge, retentions, data_dir, now=datetime.now(UTC))
             except (DatabaseAway, BucketAway, OSError) as error:
-                logger.bind(problem=type(error).__name__).warning("what has expired cannot be removed now")
+                logger.bind(problem=str(error)).warning("what has expired cannot all be removed now")
             except Exception:
                 logger.exception("removing what has expired failed by a fault of the server; the next hour tries again")
             await asyncio.sleep(_EVERY_SECS)

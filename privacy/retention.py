@@ -21,6 +21,7 @@ from storage.engine import Database
 from storage.rows import insert_or_ignore, sealed_values
 from telemetry import metrics
 from telemetry.redaction import Kind, redact_all
+from transcripts.bucket import BucketAway
 from transcripts.call import CallStatus, RecordingStatus
 from transcripts.models import CallEventRow, CallRow, ConsentRow, RecordRow, TransferRow, TurnRow
 from transcripts.recording_store import RecordingStore
@@ -107,18 +108,30 @@ class Purge:
         return counts
 
     async def run(self, retentions: Mapping[str, Retention], now: datetime) -> dict[str, int]:
-        """Remove everything that has expired by `now` (aware). Returns how many calls lost what."""
+        """Remove everything that has expired by `now` (aware). Returns how many calls lost what.
+
+        Recordings that cannot be removed hold up nothing else: `BucketAway` is raised in the end.
+        """
         counts = dict.fromkeys(map(str, Part), 0)
+        away: BucketAway | None = None
         for due in due_parts(retentions, now):
-            while call_ids := await self._find(due):
-                await self._remove(due.part, call_ids, now)
-                counts[due.part] += len(call_ids)
-                metrics.EXPIRED_TOTAL.labels(part=due.part.value).inc(len(call_ids))
-                if len(call_ids) < _AT_ONCE:
-                    break
+            try:
+                await self._remove_all(due, counts, now)
+            except BucketAway as error:
+                away = error
         if any(counts.values()):
             await self._db.scrub()
+        if away is not None:
+            raise away
         return counts
+
+    async def _remove_all(self, due: Due, counts: dict[str, int], now: datetime) -> None:
+        while call_ids := await self._find(due):
+            await self._remove(due.part, call_ids, now)
+            counts[due.part] += len(call_ids)
+            metrics.EXPIRED_TOTAL.labels(part=due.part.value).inc(len(call_ids))
+            if len(call_ids) < _AT_ONCE:
+                break
 
     async def count_audit(self, now: datetime) -> int:
         """Count the entries of the audit log that would go."""

@@ -86,6 +86,15 @@ class RecordingStore:
         if self.bucket is not None:
             self.bucket.delete(call_id)
 
+    def has(self, call_id: str) -> bool:
+        """Tell whether a call's recording is here or in the bucket; on another machine it may be all the same.
+
+        Raises:
+            BucketAway: it is not here, and the bucket does not answer.
+        """
+        is_here = find_folder(self.folder, call_id).is_dir()
+        return is_here or (self.bucket is not None and self.bucket.has(call_id))
+
     async def delete_recording(self, call_id: str) -> None:
         """As `delete`, for the event loop."""
         await self.in_thread(self.delete, call_id)

@@ -33,8 +33,10 @@ def erase(
     settings = load_settings(log_level="WARNING")
     try:
         receipt = with_database(errands.erase(settings, phone, keep_do_not_call=not forget_do_not_call))
-    except (CallUnderWay, NotAll, BucketAway, OSError) as error:
+    except (CallUnderWay, NotAll) as error:
         stop(str(error), 1)
+    except (BucketAway, OSError) as error:
+        stop(f"Not all is erased yet, and there is no receipt: {error}\nErase again when that is mended.", 1)
     if out is None:
         print(receipt)
     else:
@@ -67,13 +69,17 @@ def purge(
     from config.agents_folder import load_agents
     from config.errors import AgentErrors
     from privacy import errands
+    from transcripts.bucket import BucketAway
 
     settings = load_settings(log_level="WARNING")
     try:
         agents = {agent.name: agent.retention for agent in load_agents(settings.agents_dir, known_bots=None).agents}
     except AgentErrors as error:
         stop(str(error), 2)
-    print(with_database(errands.purge(settings, agents, is_dry=dry_run, now=datetime.now(UTC))))
+    try:
+        print(with_database(errands.purge(settings, agents, is_dry=dry_run, now=datetime.now(UTC))))
+    except (BucketAway, OSError) as error:
+        stop(f"Not all that has expired is removed: {error}\nPurge again when that is mended.", 1)
 
 
 @receipts.command("verify")
