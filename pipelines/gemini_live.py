@@ -96,7 +96,8 @@ class GeminiLive(GeminiLiveLLMService):
         super().__init__(
             api_key="",
             settings=GeminiLiveLLMService.Settings(model=link.setup.settings.model, voice=link.setup.settings.voice),
-            system_instruction=link.setup.instructions,
+            # Pipecat takes "" for another instruction than its context's None, and would connect again at once.
+            system_instruction=link.setup.instructions or None,
             tools=tools or None,
             inference_on_context_initialization=bool(opening),
             function_call_timeout_secs=tool_timeout_secs + TOOL_GRACE_SECS,

