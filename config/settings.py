@@ -399,7 +399,7 @@ class Settings(BaseSettings):
             error = problem(
                 "must be 1 with TRUNKLINE_TLS_CERT_FILE, because several processes share out connections by what "
                 "they ask, which TLS hides",
-                "set it to 1, or let a proxy speak TLS",
+                "set it to 1, or let a proxy speak TLS (docs/operate.md, Certificates)",
             )
             faults.append(InitErrorDetails(type=error, loc=("processes",), input=None))
         if faults:

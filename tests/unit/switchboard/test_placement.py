@@ -38,6 +38,13 @@ def test_calls_that_come_and_go_stay_spread():
     assert placement.count == len(held)
 
 
+def test_a_stream_whose_path_nobody_sees_would_miss_its_model():
+    placement = table("a", "b")
+    assert place(placement, "1") == "a"
+    assert placement.for_connection("a")[0] == "a"
+    assert placement.for_connection(None)[0] == "b", "which is why several processes take no TLS"
+
+
 def test_a_call_keeps_its_place_when_its_webhook_is_repeated():
     placement = table("a", "b")
     assert place(placement, "1") == "a"
