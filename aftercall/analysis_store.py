@@ -169,12 +169,6 @@ class AnalysisStore:
         async with self._db.reader() as session:
             return list((await session.exec(query)).all())
 
-    async def count_waiting(self) -> int:
-        """Count the analyses that are yet to be made."""
-        query = select(func.count()).select_from(AnalysisRow)
-        async with self._db.reader() as session:
-            return (await session.exec(query.where(col(AnalysisRow.status) == AnalysisStatus.PENDING.value))).one()
-
     async def count_sessions(self) -> int:
         """Count the calls of all processes that have a model, or ring and are about to."""
         taking = or_(

@@ -128,11 +128,6 @@ class Result(_Part):
             raise problem(f"shares add up to {sum(self.share.values()):g} percent", "100 is all callers")
         return self
 
-    @property
-    def is_static(self) -> bool:
-        """Whether Twilio alone carries it out, without an agent."""
-        return self.say is not None or self.transfer is not None or self.busy is not None
-
     def agents(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
         """Yield every agent it names, with its path."""
         if self.agent is not None:

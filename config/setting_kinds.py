@@ -167,11 +167,6 @@ def _page_origin(text: str) -> str:
     return text.lower()
 
 
-def number_in_text(value: object) -> object:
-    """Return the int that a text of digits means, anything else as it is: Literal[8000] does not read "8000"."""
-    return int(value) if isinstance(value, str) and value.isascii() and value.isdigit() else value
-
-
 Port = Annotated[int, BeforeValidator(_port)]
 WebUrl = Annotated[str, AfterValidator(_web_url)]
 """http or https, without user name, query or fragment; a trailing slash is cut off."""

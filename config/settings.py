@@ -335,11 +335,6 @@ class Settings(BaseSettings):
         return self.is_loopback_bind and self.is_public_url_loopback_or_unset
 
     @property
-    def is_playground_on(self) -> bool:
-        """The playground needs a secret as soon as others can reach the server."""
-        return self.may_run_open or self.playground_secret is not None
-
-    @property
     def effective_public_base_url(self) -> str:
         """`public_base_url`, or else the address we listen on as this machine reaches it; no trailing slash."""
         if self.public_base_url is not None:

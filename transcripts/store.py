@@ -199,12 +199,6 @@ class CallStore:
         async with self._db.reader() as session:
             return list((await session.exec(query.order_by(col(CallEventRow.at_ms), col(CallEventRow.seq)))).all())
 
-    async def list_events_after(self, call_id: str, seq: int) -> list[CallEventRow]:
-        """List a call's events whose `seq` is larger, by `seq`; -1 lists all."""
-        query = select(CallEventRow).where(col(CallEventRow.call_id) == call_id, col(CallEventRow.seq) > seq)
-        async with self._db.reader() as session:
-            return list((await session.exec(query.order_by(col(CallEventRow.seq)))).all())
-
     async def add_turn(self, call_id: str, position: int, turn: Turn) -> None:
         """Write one turn. A position that is taken keeps its first turn: safe to repeat."""
         await self.add_entries([TurnEntry(call_id, position, turn)])

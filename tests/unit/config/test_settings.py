@@ -35,7 +35,6 @@ def test_without_environment_it_is_an_open_server_on_loopback_that_speaks_throug
     )
     assert settings.stream_base_url == "ws://127.0.0.1:7860"
     assert settings.may_run_open
-    assert settings.is_playground_on
     assert settings.uses_emulator
     assert settings.database_url == "sqlite+aiosqlite:///data/trunkline.db"
 
@@ -118,15 +117,13 @@ def test_no_secret_is_shown() -> None:
 
 
 @pytest.mark.parametrize("overrides", [{"host": "0.0.0.0"}, {"host": "192.0.2.1"}, {"public_base_url": PUBLIC}])
-def test_a_server_that_others_can_reach_needs_the_auth_token_and_closes_the_playground(
+def test_a_server_that_others_can_reach_needs_the_auth_token(
     overrides: dict[str, str],
 ) -> None:
     [line] = problems(**overrides)
     assert line.startswith("TWILIO_AUTH_TOKEN: must be set, because others can reach this server (TRUNKLINE_")
     settings = load(**overrides, twilio_auth_token="t")
     assert not settings.may_run_open
-    assert not settings.is_playground_on
-    assert load(**overrides, twilio_auth_token="t", playground_secret="s").is_playground_on
 
 
 @pytest.mark.parametrize("url", ["http://localhost:7860", "http://127.0.0.1:7860", "http://[::1]:7860"])
