@@ -1,6 +1,7 @@
 """The map of docs/architecture.md as a test: which room may open which door, and what a file may look like."""
 
 import ast
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -195,3 +196,8 @@ def test_other_wrongs_are_named():
     found = list(habit_problems(wrong, tree))
     assert any("nobody holds" in problem for problem in found)
     assert any("swallowed" in problem for problem in found)
+
+
+def test_the_types_of_every_room_are_checked() -> None:
+    told = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["basedpyright"]["include"]
+    assert sorted(told) == sorted([*MAY_IMPORT, *OPEN_DOORS])
