@@ -22,7 +22,7 @@ from config.settings import Settings
 from switchboard.cores import usable_cores
 from telemetry import logs
 from verbs import agents, copies, keys, people, sealing, webhooks
-from verbs.ground import load_settings, stop, with_database
+from verbs.ground import importing, load_settings, stop, with_database
 
 app = typer.Typer(
     help="Trunkline: voice agents that answer phone calls.",
@@ -72,8 +72,9 @@ def work(messages: int, passage: int) -> None:
         stop(str(error), 2)
     logs.configure(begin.settings["log_level"], form=begin.settings["log_format"])
     logs.name_process(begin.number)
-    from api.signals import run_as_member, run_on_loop
-    from server import RunningServer
+    with importing():
+        from api.signals import run_as_member, run_on_loop
+        from server import RunningServer
 
     settings, member = Settings.model_validate(begin.settings), Member(begin, ours, theirs)
     server = RunningServer(settings, drain_secs=settings.drain_secs, member=member)
@@ -95,7 +96,8 @@ def run() -> None:
 def demo() -> None:
     """Play one whole phone call on free ports, without any key, and print it as it goes."""
     settings = load_settings(log_level="WARNING")
-    from demo.run import run_demo
+    with importing():
+        from demo.run import run_demo
 
     raise typer.Exit(asyncio.run(run_demo(settings, write=print, now=datetime.now())))
 
@@ -357,8 +359,9 @@ def _serve(settings: Settings, *, is_emulated: bool = False, **overrides: Any) -
     count = settings.processes or usable_cores()
     try:
         if count == 1:
-            from api.signals import run
-            from server import RunningServer
+            with importing():
+                from api.signals import run
+                from server import RunningServer
 
             run(RunningServer(settings, drain_secs=settings.drain_secs), on_ready)
         else:

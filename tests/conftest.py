@@ -1,5 +1,6 @@
 """For every test: only what went wrong is logged. Pipecat's debug lines alone would cost a call a tenth of a core."""
 
+import gc
 import os
 import sys
 from collections.abc import Iterator
@@ -9,6 +10,9 @@ from loguru import logger
 
 from storage import schema
 from tests.databases import upgrade_quickly
+
+# Importing everything makes a million objects and no garbage; `pytest_collection_finish` turns it on again.
+gc.disable()
 
 logger.remove()
 logger.add(lambda line: sys.stderr.write(line), level="WARNING", format="{time:HH:mm:ss.SSS} {level} {name}: {message}")
@@ -41,6 +45,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for number, drill in enumerate(drills):
         others.insert(number * _DRILLS_APART, drill)
     items[:] = others
+
+
+def pytest_collection_finish() -> None:
+    """Let no collection look at thousands of tests and all that they have imported."""
+    gc.enable()
+    gc.freeze()
 
 
 _MIGRATES_ITSELF = (

@@ -1,8 +1,10 @@
 """What every verb stands on: the settings, the database, and one way to stop with a message."""
 
 import asyncio
+import gc
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Generator
+from contextlib import contextmanager
 from typing import Any, NoReturn, TypeVar
 
 import typer
@@ -22,6 +24,19 @@ def load_settings(**overrides: Any) -> Settings:
         stop(str(error), 2)
     logs.configure(settings.log_level, form=settings.log_format)
     return settings
+
+
+@contextmanager
+def importing() -> Generator[None]:
+    """Import what serves calls in the block: hundreds of thousands of objects, of which none is garbage.
+
+    Collections that look for some take a quarter of the time; the server's own order begins when it has opened.
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def stop(message: str, exit_code: int) -> NoReturn:

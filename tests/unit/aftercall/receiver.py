@@ -18,12 +18,13 @@ SECRET = "whsec_" + "a2V5" * 8
 
 @dataclass
 class ReceiverHouse:
-    """What came, and what is answered: `answers` first, then `status`."""
+    """What came, and what is answered: `answers` first, then what `statuses` has for a type, then `status`."""
 
     url: str = ""
     host: str = ""
     secret: str = SECRET
     status: int = 204
+    statuses: dict[str, int] = field(default_factory=dict[str, int])
     answers: list[Response] = field(default_factory=list[Response])
     came: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     ids: list[str] = field(default_factory=list[str])
@@ -35,7 +36,9 @@ class ReceiverHouse:
         checked: Any = Webhook(self.secret).verify(body, headers) if self.is_checked else {}
         self.came.append(checked)
         self.ids.append(headers["webhook-id"])
-        return self.answers.pop(0) if self.answers else Response(status_code=self.status)
+        if self.answers:
+            return self.answers.pop(0)
+        return Response(status_code=self.statuses.get(checked.get("type", ""), self.status))
 
 
 @asynccontextmanager

@@ -55,10 +55,10 @@ async def remember(line: Line) -> None:
     await services.store.add_turn(CALL_ID, 0, Turn(Speaker.AGENT, "Good morning.", 600, 1500))
     told = [CallEvent("latency.first_word", 600, {"ms": 600}), CallEvent("latency.reply", 4000, {"ms": 800})]
     await services.store.add_events(CALL_ID, 0, told)
-    ended_at = datetime.now(UTC) + timedelta(seconds=90)
-    await services.store.finish_call(CALL_ID, EndReason.CALLER_HUNG_UP, ended_at=ended_at)
+    await services.store.finish_call(CALL_ID, EndReason.CALLER_HUNG_UP)
+    moments = {"created_at": BEGAN, "live_at": BEGAN, "ended_at": BEGAN + timedelta(seconds=90)}
     async with services.database.writer() as session:
-        await session.exec(update(CallRow).where(col(CallRow.call_id) == CALL_ID).values(created_at=BEGAN))
+        await session.exec(update(CallRow).where(col(CallRow.call_id) == CALL_ID).values(**moments))
 
 
 async def test_every_request_is_answered_as_the_page_says(line: Line) -> None:

@@ -156,10 +156,10 @@ async def test_finding_is_instant_and_touches_no_disk(folder: Path, shipped: Shi
     sentences = Sentences(folder, shipped, model.client)
     await sentences.prepare([mine])
     await asyncio.to_thread(shutil.rmtree, folder)
-    began = time.perf_counter()
+    began = time.thread_time()
     for _ in range(1000):
         assert sentences.find(mine, SentenceKind.FILLER) is not None
-    assert time.perf_counter() - began < 0.5, "0.5 ms each"
+    assert time.thread_time() - began < 0.5, "0.5 ms each"
 
 
 # --- variables and texts of one's own ------------------------------------------------------------------------------

@@ -133,10 +133,10 @@ async def test_a_collector_that_is_away_costs_nothing_but_counted_spans() -> Non
     before = dropped()
     async with open_tracer("http://127.0.0.1:9", {}, None, "ours", "p1") as tracer:
         assert tracer is not None
-        began = time.perf_counter()
+        began = time.thread_time()
         for number in range(5000):
             tracer.take(Span("turn", 1, number + 1, None, 1, 2))
-        assert time.perf_counter() - began < 0.5
+        assert time.thread_time() - began < 0.5
         await asyncio.sleep(0)
         leaving = time.perf_counter()
     assert time.perf_counter() - leaving < 9
