@@ -1,4 +1,4 @@
-"""The purge as a job of the server: once an hour, one process at a time."""
+"""The purge as a job of the server: once an hour, one process at a time, of all machines on one database."""
 
 import asyncio
 import fcntl
@@ -56,15 +56,23 @@ async def retentions_of(agents: AgentsInForce) -> dict[str, Retention]:
 
 
 async def purge_once(purge: Purge, retentions: Retentions, data_dir: Path, *, now: datetime) -> dict[str, int] | None:
-    """Remove what has expired by `now` (aware); returns the counts, None when another process of this folder is at it.
+    """Remove what has expired by `now` (aware); returns the counts, None when somebody else is at it.
 
-    On several machines each statement removes what it finds: two at once do the same work, and nothing wrong.
+    That is another process with this folder, or another machine on the same PostgreSQL: two at once would count
+    everything twice, and now and then lock each other out.
     """
     with _only_one(data_dir) as is_mine:
         if not is_mine:
             return None
-        counts = await purge.run(await purge.in_force(await retentions()), now)
-        counts[AUDIT] = await purge.run_audit(now)
+        async with purge.alone() as is_alone:
+            if not is_alone:
+                return None
+            return await _purge(purge, retentions, now)
+
+
+async def _purge(purge: Purge, retentions: Retentions, now: datetime) -> dict[str, int]:
+    counts = await purge.run(await purge.in_force(await retentions()), now)
+    counts[AUDIT] = await purge.run_audit(now)
     if any(counts.values()):
         logger.bind(**counts).info("what had expired was removed")
     return counts

@@ -4,6 +4,7 @@ What was in force stays in force: an agent's figures are kept by its name, and h
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -28,6 +29,8 @@ from transcripts.recording_store import RecordingStore
 from transcripts.wordless import without_words
 
 _AT_ONCE = 50
+# Any number will do as long as every version uses the same one: PostgreSQL knows the purge by it.
+_LOCK_ID = 7_221_904_418
 _MESSAGE = "message"
 """The kind of record that a caller's message is."""
 _WITH_WORDS = ("analyses", "word_hashes", "webhook_deliveries")
@@ -78,6 +81,10 @@ class Purge:
         self._recordings = recordings
         self._audit = AuditStore(db)
         self._audit_days = audit_days
+
+    def alone(self) -> AbstractAsyncContextManager[bool]:
+        """Yield whether no other machine on this database is at it; none begins for the length of the block then."""
+        return self._db.holding(_LOCK_ID)
 
     async def in_force(self, agents: Mapping[str, Retention], *, is_noted: bool = True) -> dict[str, Retention]:
         """Return what is in force by agent: what the files say now, and for agents that are gone what theirs said last.

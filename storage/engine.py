@@ -5,6 +5,7 @@ readers never wait for them; writers of other processes wait `busy_timeout`.
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
@@ -15,7 +16,7 @@ from loguru import logger
 from sqlalchemy import event, text
 from sqlalchemy.engine import URL, Connection, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import ArgumentError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker, create_async_engine
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -165,6 +166,32 @@ class Database:
         with _timed("read"), self._naming_absence():
             async with self._opened().readers() as session:
                 yield session
+
+    @asynccontextmanager
+    async def holding(self, lock_id: int) -> AsyncGenerator[bool]:
+        """Yield whether nobody else holds this lock, which is then ours for the length of the block.
+
+        PostgreSQL's advisory lock, for all machines on it: a connection is kept for it, and with that it is lost. A
+        SQLite file belongs to one machine, whose processes lock a file of their own: there it is always ours.
+
+        Raises:
+            DatabaseAway: the database does not answer.
+        """
+        if self.kind == "sqlite":
+            yield True
+            return
+        async with self._opened().writers() as session:
+            with self._naming_absence():
+                # No transaction: one that stays open for minutes would keep the database from cleaning up.
+                connection = await session.connection(execution_options={"isolation_level": "AUTOCOMMIT"})
+                lock = text("SELECT pg_try_advisory_lock(:id)").bindparams(id=lock_id)
+                is_ours = bool((await connection.execute(lock)).scalar())
+            try:
+                yield is_ours
+            finally:
+                if is_ours:
+                    with contextlib.suppress(DBAPIError):  # a connection that broke has let go of it
+                        await connection.execute(text("SELECT pg_advisory_unlock(:id)").bindparams(id=lock_id))
 
     async def ping(self, timeout_secs: float = 2.0) -> None:
         """Ask the database for one answer.

@@ -10,6 +10,7 @@ from config.privacy import Retention
 from privacy.purging import AUDIT, purge_once, purging
 from privacy.retention import Part, Purge, due_parts
 from storage.audit import SERVER, AuditFilter, AuditStore
+from storage.engine import Database
 from tests.unit.privacy.conftest import ANN, BEN, NOW, ONE_KIND, OURS, House
 from transcripts.call import Call, Direction
 from transcripts.records import Records
@@ -184,6 +185,46 @@ async def test_one_process_at_a_time(house: House, tmp_path: Path) -> None:
 
     assert await purge_once(purge_of(house), none, tmp_path, now=NOW) == _NOTHING
     assert inner == [None]
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+async def test_one_machine_at_a_time(house: House, database_url: str, tmp_path: Path) -> None:
+    for number in range(3):
+        await house.add_call(f"in-{number}", ANN, word="quokka")
+    later, inner = NOW + timedelta(days=9), list[object]()
+    other = Database(database_url, house.db.ring)
+    await other.connect(wait_secs=10)
+    folders = [tmp_path / name for name in ("here", "there")]
+    for folder in folders:
+        folder.mkdir()
+
+    async def said() -> dict[str, Retention]:
+        return {"desk": Retention(call_days=7)}
+
+    async def said_while_the_other_tries() -> dict[str, Retention]:
+        inner.append(await purge_once(Purge(other, house.recordings), said, folders[1], now=later))
+        return {}
+
+    assert await purge_once(purge_of(house), said_while_the_other_tries, folders[0], now=later) == _NOTHING
+    assert inner == [None], "the other machine leaves it to this one"
+    # Two that begin at the same moment, each with its own connections: everything goes once, and is counted once.
+    here = purge_once(purge_of(house), said, folders[0], now=later)
+    there = purge_once(Purge(other, house.recordings), said, folders[1], now=later)
+    both = await asyncio.gather(here, there)
+    counts = [done["call"] for done in both if done is not None]
+    assert sum(counts) == 3
+    assert await house.calls() == {}
+    # Whoever loses his connection, or dies, has let go of it.
+    kill = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND objid = 7"
+    async with other.holding(7) as is_theirs, other.holding(8) as is_another:
+        assert (is_theirs, is_another) == (True, True)
+        async with house.db.holding(7) as is_ours:
+            assert not is_ours
+        async with house.db.reader() as session:
+            await (await session.connection()).exec_driver_sql(kill)
+        async with house.db.holding(7) as is_ours:
+            assert is_ours
+    await other.close()
 
 
 @ONE_KIND
