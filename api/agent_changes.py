@@ -146,12 +146,12 @@ async def publish_version(number: VersionNumber, asked: Asked) -> AgentShown:
 
 
 @router.post("/{name}/rollback", responses=problems(404, 409, 412))
-async def roll_back(body: RollBack, asked: Asked) -> AgentShown:
+async def roll_back(asked: Asked, body: RollBack | None = None) -> AgentShown:
     """Publish an earlier version again: the one that was published below the present one, or the one that is named."""
     async with database_in_time():
         expected = await asked.expected()
         row, before = await asked.services.agent_desk.roll_back(
-            asked.name, body.to, expected=expected, at=datetime.now(UTC)
+            asked.name, (body or RollBack()).to, expected=expected, at=datetime.now(UTC)
         )
         return await asked.told("agents.roll_back", row, "published", before=before)
 

@@ -3,11 +3,20 @@
 from collections.abc import Mapping
 from typing import Annotated, Literal, cast
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from config.wording import problem, shown
 
 Sentence = Annotated[str, Field(min_length=1)]
+
+
+def _sentence_or_false(value: object) -> object:
+    """Look at the whole before its kinds are tried one after the other, each with a complaint of its own."""
+    if value is False:
+        return value
+    if not isinstance(value, str) or not value:
+        raise problem(f"must be a sentence, or false for none (got {shown(value)})", "put the sentence in quotes")
+    return _no_switch(value)
 
 
 def _no_switch(text: str) -> str:
@@ -16,7 +25,7 @@ def _no_switch(text: str) -> str:
     return text
 
 
-Disclosure = Literal[False] | Annotated[Sentence, AfterValidator(_no_switch)]
+Disclosure = Annotated[Literal[False] | Sentence, BeforeValidator(_sentence_or_false)]
 """What is said first of all to somebody who is called; False: nothing."""
 
 

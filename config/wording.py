@@ -63,6 +63,10 @@ def _expectation(error: ErrorDetails, context: dict[str, Any]) -> tuple[str, str
             return "must be a whole number", ""
         case "float_type" | "float_parsing" | "finite_number":
             return "must be a number", ""
+        case "greater_than_equal" | "greater_than" | "less_than_equal" | "less_than" if isinstance(
+            error["input"], bool
+        ):
+            return "must be a number", ""
         case "greater_than_equal":
             return f"must be >= {context['ge']:g}", ""
         case "greater_than":

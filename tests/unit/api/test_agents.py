@@ -72,7 +72,7 @@ async def test_an_agent_is_created_changed_published_rolled_back_and_deleted(ope
     assert "\n-greeting: Hello.\n" in told["yaml_diff"]
     assert "\n+greeting: Three.\n" in told["yaml_diff"]
 
-    back = (await http.post("/v1/agents/shop/rollback", json={})).json()
+    back = (await http.post("/v1/agents/shop/rollback")).json()
     assert (back["published_version"], back["version"]) == (1, 1)
     assert greeting_at(open_line, "+15551230177") == "Hello."
     assert problem(await http.post("/v1/agents/shop/rollback", json={}), 409)["error"] == "nothing_before"

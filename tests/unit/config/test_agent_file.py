@@ -66,6 +66,10 @@ def test_a_good_file() -> None:
         ("bot: receptionist\nname: x", "name: is taken from the file's name; remove this line"),
         ("bot: receptionist\ngreating: hi", "greating: unknown field; did you mean 'greeting'?"),
         ("bot: receptionist\nlimits: {max_call_secs: 3}", "limits.max_call_secs: must be >= 10 (got 3)"),
+        ("bot: receptionist\nlimits: {max_call_secs: true}", "limits.max_call_secs: must be a number (got true)"),
+        ("bot: receptionist\ndisclosure: [Hi]", "disclosure: must be a sentence, or false for none (got a list)"),
+        ("bot: receptionist\ndisclosure: true", "disclosure: must be a sentence, or false for none (got true)"),
+        ('bot: receptionist\ndisclosure: "off"', "disclosure: would be said aloud: 'off'"),
         (
             "bot: receptionist\nlimits: {max_cal_secs: 30}",
             "limits.max_cal_secs: unknown field; did you mean 'max_call_secs'?",
