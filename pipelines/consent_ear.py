@@ -214,7 +214,7 @@ class ConsentEar:
         """Nobody will hear the answer."""
         self._on_failed(failure)
 
-    def link_going(self, time_left_secs: float) -> None:
+    def link_going(self, time_left_secs: float | None) -> None:
         """The link deals with it."""
 
     def link_resumable(self) -> None:

@@ -45,7 +45,7 @@ from pipelines.voice_pieces import VoicePieces
 from telemetry import metrics
 
 _SPOKE_UP_MS = 1500.0
-"""An interruption so soon after the caller was heard is his."""
+"""An interruption so soon after the caller was heard is his, if that was after the answer had begun."""
 _ARRIVING_MS = 1000.0
 """Speech that came so lately may not have reached the line yet."""
 _NOTICED_AFTER_MS = 600.0
@@ -81,9 +81,9 @@ class GeminiLive(GeminiLiveLLMService):
         """Whether words are also told as a text model's, for stages that are not ours."""
         self._scribe = scribe
         self._on_failed = on_failed
-        self._owed = OwedAnswer(asked=opening)
         self._is_generated = self._has_spoken = False
         self._told = ToldTurns(scribe)
+        self._owed = OwedAnswer(asked=opening, heard=self._told.heard_of_last)
         self._lost_ms = 0.0
         self._is_told = True
         self._is_recovering = self._is_slow = self._is_hushed = False
@@ -241,9 +241,10 @@ class GeminiLive(GeminiLiveLLMService):
         self._scribe.event("model.failed", cause=cause.value, error=failure.sentence)
         self._on_failed(failure)
 
-    def link_going(self, time_left_secs: float) -> None:
+    def link_going(self, time_left_secs: float | None) -> None:
         """The link deals with it; the call's log says so."""
-        self._scribe.event("model.go_away", time_left_ms=round(time_left_secs * 1000))
+        told = {} if time_left_secs is None else {"time_left_ms": round(time_left_secs * 1000)}
+        self._scribe.event("model.go_away", **told)
 
     def link_resumable(self) -> None:
         """What is said from now on is not in the handle, nor, in a connection's first ones, what it is told first."""
@@ -368,10 +369,11 @@ class GeminiLive(GeminiLiveLLMService):
     def _note_interruption(self) -> None:
         """The model broke off. If nobody spoke up, the caller waits for the rest."""
         scribe = self._scribe
-        if scribe.caller.is_speaking or scribe.now_ms - scribe.last_caller_ms <= _SPOKE_UP_MS:
+        since_ms = max(scribe.now_ms - _SPOKE_UP_MS, scribe.agent_began_ms or 0.0)
+        if scribe.caller.is_speaking or scribe.last_caller_ms >= since_ms:
             self._owed.clear()
         elif self._has_spoken:
-            self._owed.cut_off(self._llm_output_buffer)
+            self._owed.cut_off(None)
 
     async def _end_response(self) -> None:
         await self._set_bot_is_responding(False)

@@ -79,8 +79,8 @@ class LinkListener(Protocol):
         """This model will not be had. Nothing more is tried until `use` names another."""
         ...
 
-    def link_going(self, time_left_secs: float) -> None:
-        """The server will close the connection; it is replaced before."""
+    def link_going(self, time_left_secs: float | None) -> None:
+        """The server will close the connection, in so long if it said so; it is replaced before."""
         ...
 
     def link_resumable(self) -> None:

@@ -1,6 +1,7 @@
 """A call's link to the model: one conversation, over as many connections as it takes."""
 
 import asyncio
+import math
 import random
 import time
 from collections.abc import Awaitable, Sequence
@@ -435,8 +436,10 @@ class ModelLink:
             self._is_handle_fresh = False
         if message.go_away is not None:
             left_secs = parse_duration(message.go_away.time_left)
-            margin_secs = min(_MARGIN_SECS, left_secs / 3)
-            self._leave_by = time.monotonic() + left_secs - margin_secs
+            if left_secs is None:
+                self._renew_for = Cause.HANDOVER  # nobody knows how long: at the next quiet moment
+            else:
+                self._leave_by = time.monotonic() + left_secs - min(_MARGIN_SECS, left_secs / 3)
             listener.link_going(left_secs)
 
 
@@ -480,9 +483,10 @@ def _is_refusal(error: Exception) -> bool:
     return isinstance(error, APIError | ConnectionClosed)
 
 
-def parse_duration(text: str | None) -> float:
-    """Return seconds of a protobuf duration in JSON, such as "9.5s"; 0 when there is none to read."""
+def parse_duration(text: str | None) -> float | None:
+    """Return seconds of a protobuf duration in JSON, such as "9.5s"; None when there is none to read."""
     try:
-        return max(0.0, float((text or "").removesuffix("s")))
+        secs = float((text or "").removesuffix("s"))
     except ValueError:
-        return 0.0
+        return None
+    return max(0.0, secs) if math.isfinite(secs) else None

@@ -1,6 +1,7 @@
 """What the model still owes the caller, kept so that another connection can be asked for it. No I/O."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,15 +30,17 @@ class OwedAnswer:
         asked: What we asked it to do of our own accord.
         words: What the caller said, as it was transcribed.
         results: What its tools have returned.
-        spoken: How much of its answer the caller has heard.
+        spoken: How much of its answer the caller has heard, or will; None: that is for `heard` to tell.
         is_cut_off: Its answer broke off. Then the rest is owed, also when nobody knows yet what the caller had said.
+        heard: Tells what was heard of an answer that was taken back from the line.
     """
 
     asked: str = ""
     words: list[str] = field(default_factory=list[str])
     results: list[KnownResult] = field(default_factory=list[KnownResult])
-    spoken: str = ""
+    spoken: str | None = ""
     is_cut_off: bool = False
+    heard: Callable[[], str] = str
 
     @property
     def is_empty(self) -> bool:
@@ -51,8 +54,8 @@ class OwedAnswer:
         self.words.clear()
         self.results.clear()
 
-    def cut_off(self, spoken: str) -> None:
-        """The answer broke off after these words, as far as they are known."""
+    def cut_off(self, spoken: str | None) -> None:
+        """The answer broke off after these words, as far as they are known; None: after what was heard of it."""
         self.spoken, self.is_cut_off = spoken, True
 
     def find(self, name: str, arguments: dict[str, Any]) -> KnownResult | None:
@@ -71,8 +74,9 @@ class OwedAnswer:
         parts += [known.in_words() for known in self.results]
         if self.results:
             parts.append("Do not call it again; tell the caller.")
-        if self.spoken.strip():
-            parts.append(f"This much of the answer was heard already: {self.spoken.strip()} -- go on from there.")
+        spoken = (self.heard() if self.spoken is None else self.spoken).strip()
+        if spoken:
+            parts.append(f"This much of the answer was heard already: {spoken} -- go on from there.")
         elif self.is_cut_off:
             parts.append("Your answer was cut off. Give it again.")
         return " ".join(parts)

@@ -195,6 +195,7 @@ class Scribe:
                 self.await_words()  # nobody spoke up: the model broke off, and the caller waits for the rest
             if self.reply_due_ms is None and self.now_ms - self._last_stop_ms <= _CUT_LATE_MS:
                 self.reply_due_ms = self._last_stop_ms
+                self.await_words()  # his own turn may be written by now: he waits for its answer all the same
         self._write_in_order(turn)
 
     def digit(self, at_ms: float, digit: str) -> None:

@@ -48,6 +48,12 @@ class ToldTurns:
             answered = max((i for i, turn in enumerate(turns) if turn.speaker is Speaker.CALLER), default=0)
         return [_content(turn) for turn in turns[:answered]]
 
+    def heard_of_last(self) -> str:
+        """What was heard of the model's last words when they were cut off; empty: nothing of them was."""
+        turns = self.scribe.conversation()
+        is_cut = bool(turns) and turns[-1].speaker is Speaker.AGENT and turns[-1].interrupted
+        return turns[-1].text if is_cut else ""
+
     def _turns(self) -> list[Turn]:
         turns = self.scribe.conversation()
         said = self.said_last.strip()

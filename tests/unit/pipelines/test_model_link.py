@@ -200,15 +200,16 @@ async def test_another_model_begins_from_what_was_said(tmp_path):
 # ---- leaving ----
 
 
-async def test_go_away_waits_for_a_quiet_moment_with_a_handle_of_that_moment(tmp_path):
+@pytest.mark.parametrize(("go_away", "left_secs"), [({"timeLeft": "9.5s"}, 9.5), ({}, None)])
+async def test_go_away_waits_for_a_quiet_moment_with_a_handle_of_that_moment(tmp_path, go_away, left_secs):
     async with wire_model(tmp_path, keep) as model:
         told = Told()
         link = await opened(model, told)
         told.is_idle = False
         [line] = model.lines
-        await line.say({"goAway": {"timeLeft": "9.5s"}}, spoken("On Monday"))
+        await line.say({"goAway": go_away}, spoken("On Monday"))
         await until(lambda: told.texts == ["On Monday"])
-        assert told.going == [9.5]
+        assert told.going == [left_secs]
         told.is_idle = True
         await asyncio.sleep(0.4)
         assert told.lost == [], "its handle is from before the answer"

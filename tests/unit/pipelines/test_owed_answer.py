@@ -36,6 +36,12 @@ def test_an_answer_that_broke_off_is_owed_although_nobody_knows_the_question_yet
     assert owed.prompt() == ""
 
 
+def test_of_an_answer_taken_back_from_the_line_only_what_was_heard_counts():
+    owed = OwedAnswer(heard=lambda: "On Mon")
+    owed.cut_off(None)
+    assert "heard already: On Mon -- go on from there" in owed.prompt()
+
+
 def test_a_result_is_told_and_its_tool_is_not_to_be_called_again():
     prompt = OwedAnswer(words=["Monday?"], results=[HOURS]).prompt()
     assert 'The tool opening_hours with {"day": "monday"} has returned {"open": "9 to 5"}.' in prompt

@@ -141,6 +141,17 @@ async def test_a_murmur_that_interrupts_nobody_is_owed_no_reply(make_call):
     assert delays(call) == []
 
 
+async def test_an_answer_that_breaks_off_at_once_is_waited_for_although_the_question_is_written(make_call):
+    call = make_call()
+    await call.hear("Are you open?")
+    call.begin("On Monday", secs=5)
+    await call.wait(0.3)
+    call.line.agent_cut()
+    await call.wait(4)
+    assert call.texts[0] == "Are you open?"
+    assert call.scribe.waiting_since_ms is not None
+
+
 async def test_a_short_word_that_silences_the_agent_late_is_owed_one(make_call):
     call = make_call()
     call.begin(secs=5)

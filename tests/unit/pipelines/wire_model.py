@@ -162,7 +162,7 @@ class Told:
         self.lost: list[tuple[Cause, ModelFailure | None]] = []
         self.attempts: list[ModelFailure] = []
         self.failed: list[tuple[Cause, ModelFailure]] = []
-        self.going: list[float] = []
+        self.going: list[float | None] = []
         self.malformed: list[int] = []
         self.resumable = self.pauses = 0
         self.voice = b""
@@ -208,7 +208,7 @@ class Told:
     def link_failed(self, cause: Cause, failure: ModelFailure) -> None:
         self.failed.append((cause, failure))
 
-    def link_going(self, time_left_secs: float) -> None:
+    def link_going(self, time_left_secs: float | None) -> None:
         self.going.append(time_left_secs)
 
     def link_resumable(self) -> None:
