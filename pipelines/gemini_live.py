@@ -243,8 +243,7 @@ class GeminiLive(GeminiLiveLLMService):
 
     def link_going(self, time_left_secs: float | None) -> None:
         """The link deals with it; the call's log says so."""
-        told = {} if time_left_secs is None else {"time_left_ms": round(time_left_secs * 1000)}
-        self._scribe.event("model.go_away", **told)
+        self._scribe.event("model.go_away", time_left_ms=time_left_secs and round(time_left_secs * 1000))
 
     def link_resumable(self) -> None:
         """What is said from now on is not in the handle, nor, in a connection's first ones, what it is told first."""
@@ -422,8 +421,7 @@ class GeminiLive(GeminiLiveLLMService):
         return whole
 
     async def _handle_msg_output_transcription(self, message: LiveServerMessage) -> None:
-        content = message.server_content
-        if content is not None and content.output_transcription and content.output_transcription.text:
+        if (content := message.server_content) and content.output_transcription and content.output_transcription.text:
             if content.grounding_metadata:
                 self._accumulated_grounding_metadata = content.grounding_metadata
             await self._push_words(content.output_transcription.text)
