@@ -20,7 +20,9 @@ from api.errors import ServerEnds, TooManyStreams
 from storage.errors import DatabaseAway
 
 HEARTBEAT_SECS = 15.0
-"""After so much silence a comment is sent, and it is seen whether the key is still good."""
+"""After so much silence a comment is sent."""
+KEY_SECS = 5.0
+"""So often it is seen whether the key is still good: what was revoked is over within seconds."""
 LOOK_SECS = 1.0
 """A source of events tells at least so often that there is none."""
 _SLOW_SECS = 20.0
@@ -92,7 +94,7 @@ class EventStream(Response):
                 if self._services.live.is_draining:
                     yield format_sse_event(comment="the server ends", retry=_DRAINED_RETRY_MS)
                     return
-                if now - checked_at >= HEARTBEAT_SECS or self._is_over():
+                if now - checked_at >= KEY_SECS or self._is_over():
                     if not await check_again(self._request, self._services):
                         yield format_sse_event(comment="the key is good no more")
                         return

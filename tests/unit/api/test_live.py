@@ -139,7 +139,9 @@ async def test_a_stream_ends_with_its_key_and_with_the_server(line: Line, monkey
     async with reading(line, "/v1/events", Authorization=f"Bearer {short.text}") as stream:
         assert await stream.next() is None
         assert stream.comments[-1] == "the key is good no more"
-    monkeypatch.setattr(event_stream, "HEARTBEAT_SECS", 0.3)
+    assert event_stream.KEY_SECS <= 5, "a stream is promised to end within seconds of its key"
+    for wait in ("HEARTBEAT_SECS", "KEY_SECS"):
+        monkeypatch.setattr(event_stream, wait, 0.3)
     async with reading(line, "/v1/events", Authorization=f"Bearer {revoked.text}") as stream:
         reading_on = asyncio.create_task(stream.next(), name="reads on")
         await asyncio.sleep(1.2)
