@@ -7,7 +7,10 @@ from typing import Any
 import httpx
 import pytest
 
+from aftercall.delivery_store import write_deliveries
+from aftercall.receivers import Receiver
 from api.openapi import document_of
+from config.webhooks import WebhookEvent
 from simulators.call_setup import AnswerPolicy
 from storage.keys import SCOPES
 from tests.calls.conftest import House
@@ -52,7 +55,12 @@ async def fuzz(house: House, examples: int) -> Fuzzer:
         await services.store.go_live(call_id)
         await services.store.add_turn(call_id, 0, Turn(Speaker.CALLER, "Hello.", 0, 900))
         await services.store.add_events(call_id, 0, [CallEvent("latency.reply", 900, {"ms": 700})])
+        writer = services.recordings.writer(call_id, 8000)
+        writer.add(Speaker.CALLER, 0, bytes(16_000))
+        await writer.close()
         await services.store.finish_call(call_id, EndReason.SILENCE)
+        await services.after_call.analyses.ask_again(call_id, datetime.now(UTC))
+    deliveries = await tell_of(house, "fuzz0")
     stored = [f"stored{number}" for number in range(6)]
     everything = {"Authorization": f"Bearer {given['everything']}", "X-Forwarded-For": "203.0.113.9"}
     async with httpx.AsyncClient(base_url=house.server.base_url, headers=everything, trust_env=False) as http:
@@ -69,12 +77,26 @@ async def fuzz(house: House, examples: int) -> Fuzzer:
         "call_id": ["fuzz0", "fuzz1", "fuzz2"],
         "key_id": [victim.key_id],
         "name": ["front-desk", *stored],
-        "number": [1, 2],
+        "number": [1, 2, "+15557654399"],
+        "delivery_id": deliveries,
     }
     document = await asyncio.to_thread(document_of, house.server.app)
     fuzzer = Fuzzer(house.server.base_url, document, given, known, examples)
     await asyncio.to_thread(fuzzer.run)
     return fuzzer
+
+
+async def tell_of(house: House, call_id: str) -> list[str]:
+    """Write messages for a receiver that is not there; returns the ids of their deliveries."""
+    services, written = house.server.services, list[str]()
+    row = await services.store.get_call(call_id)
+    assert row is not None
+    everything = frozenset(WebhookEvent)
+    receiver = Receiver("fuzz", "front-desk", "https://127.0.0.1:9/", None, everything, frozenset({"transcript"}))
+    async with services.database.writer() as session:
+        for event in WebhookEvent:
+            written += await write_deliveries(session, [receiver], event, row, NOW)
+    return written
 
 
 def asked(fuzzer: Fuzzer) -> set[str]:
