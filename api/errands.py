@@ -1,6 +1,7 @@
 """What the other processes of this server may ask of this one."""
 
 import asyncio
+import contextlib
 from collections.abc import Mapping
 
 from loguru import logger
@@ -20,6 +21,7 @@ from telephony.machine_detection import AnsweredBy
 from telephony.webhooks import StreamOver
 from transcripts.call import EndReason
 
+_LOOK_SECS = 0.2
 _FLUSH_SECS = 3.0
 _END_GRACE_SECS = 3.0
 
@@ -47,8 +49,11 @@ class Errands:
         is_first = not services.live.is_reserved(order.call_id) and not services.live.holds(order.call_id)
         if (refusal := keep_slot(services, order.call_id, order.keep_secs)) is not None:
             return refusal
-        # The agent's file may have changed since this process last looked; its model is connected as it is now.
-        await services.current_agents()
+        # The agent may have changed since this process last looked; it is read as it is now. A slow database
+        # must not send the call elsewhere, or nowhere: whoever asked waits for half a second only.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LOOK_SECS):
+                await services.current_agents()
         agent = services.agents.held(order.agent_name, order.agent_version)
         if is_first and agent is not None and services.live.is_reserved(order.call_id):
             call = call_in(order)

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
+import pytest
+
 from api.errands import Errands
 from api.orders import call_in, order_for
 from api.slots import admit
@@ -51,6 +53,21 @@ async def test_a_call_that_is_placed_here_has_its_slot_and_its_model(line: Line)
     assert await errands.reserve(order_for(replace(CALL, call_id="c2"))) == "process_full"
     errands.give_up("c1")
     assert (live.count, line.models.forgotten, errands.refusal()) == (0, ["c1"], "")
+
+
+async def test_a_slow_database_sends_no_call_elsewhere(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    errands, services = Errands(line.server.services), line.server.services
+
+    async def slow() -> int:
+        await asyncio.sleep(10)
+        return 0
+
+    monkeypatch.setattr(services.in_force.store, "counter", slow)
+    async with asyncio.timeout(0.45):  # after half a second the call would be offered to another process
+        assert await errands.reserve(order_for(CALL)) == ""
+    assert services.live.is_reserved("c1")
+    assert [agent.name for _, agent in line.models.expected] == ["front-desk"]
+    errands.give_up("c1")
 
 
 async def test_a_call_that_we_place_keeps_its_slot_for_as_long_as_it_rings_and_its_agents_changes(line: Line) -> None:
