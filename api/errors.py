@@ -9,6 +9,7 @@ from fastapi import FastAPI, Request
 from fastapi.exception_handlers import http_exception_handler, request_validation_exception_handler
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
+from loguru import logger
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
@@ -470,6 +471,9 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, refuse)
 
     async def answer(request: Request, error: Exception) -> Response:
+        if isinstance(error, SealBroken):
+            # Whoever asked is not told which row it is; whoever runs the server must be.
+            logger.bind(problem=str(error)).error("what is kept here does not open")
         return answer_to(error, request.url.path, request_id_of(request))
 
     for kind in ANSWERS:

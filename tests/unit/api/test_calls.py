@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
+from loguru import logger
 
 from storage.errors import DatabaseAway
 from tests.unit.api.wire import CALL_SID, Line
@@ -170,3 +171,26 @@ async def test_a_key_bound_to_agents_sees_and_ends_their_calls_alone(line: Line)
         for agent in ("front-desk", "nobody")
     ]
     assert refused["error"] == unknown["error"] == "no_such_agent"
+
+
+async def test_a_clear_value_in_a_sealed_row_is_refused_and_the_log_says_where(open_line: Line) -> None:
+    await open_line.ring()
+    call_id = (await open_line.row()).call_id
+    store = open_line.server.services.store
+    await open_line.eventually(lambda: store.ring.is_sealed_wholly("calls"))
+    async with open_line.server.services.database.writer() as session:
+        await (await session.connection()).exec_driver_sql("UPDATE calls SET from_number = '+15550000666'")
+    found: list[str] = []
+    sink = logger.add(lambda line: found.append(str(line)), level="ERROR", format="{message} {extra}")
+    try:
+        told = problem(await open_line.http.get(f"/v1/calls/{call_id}"), 500)
+    finally:
+        logger.remove(sink)
+    assert (told["detail"], told["cure"]) == (
+        "What is kept here does not open: it was changed or damaged.",
+        "Restore it from a backup.",
+    )
+    [line] = found
+    assert "calls.from_number is not sealed, in a table that was sealed wholly" in line
+    assert f"the row is call_id = {call_id}" in line
+    assert "0666" not in line + str(told)
