@@ -88,8 +88,7 @@ async def open_services(
         ringing, calls_back = Ringing(gemini, bots, sentences, toolbox), CallsBack(CannotCallBack)
         closing.push_async_callback(ringing.close)
         desk = await enter(open_transfer_desk(settings, db))
-        unwanted = DoNotCall(db)
-        closing.push_async_callback(unwanted.close)
+        unwanted = DoNotCall(db, archive.backlog.keep_now)
         shared = CallServices(
             gemini=gemini,
             ringing=ringing,

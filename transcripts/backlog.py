@@ -1,7 +1,8 @@
 """What a process could not write before its end: kept in the data folder, and written by the next one that can.
 
 `<data folder>/log-backlog/<process>.jsonl` has one entry a line, in the order in which things were told, each line
-sealed for its file. A file gets its name once it is complete, and is removed once all of it is in the database.
+sealed for its file. A file gets its name once it is complete, and is removed once all of it is in the database. What
+was promised to a caller while the database was away has a file of its own at once, `<process>.<random>.jsonl`.
 """
 
 import asyncio
@@ -12,6 +13,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from loguru import logger
 from pydantic import TypeAdapter, ValidationError
@@ -22,6 +24,7 @@ from storage.key_ring import SealingKeyMissing
 from telemetry import metrics
 from transcripts.entries import (
     ConsentEntry,
+    DoNotCallEntry,
     Entry,
     EventEntry,
     FinishEntry,
@@ -48,6 +51,7 @@ _KINDS: dict[str, TypeAdapter[Entry]] = {
     "consent": TypeAdapter(ConsentEntry),
     "forget_words": TypeAdapter(ForgetWordsEntry),
     "less": TypeAdapter(LessEntry),
+    "do_not_call": TypeAdapter(DoNotCallEntry),
 }
 _KIND_OF: dict[type[Entry], str] = {
     TurnEntry: "turn",
@@ -60,6 +64,7 @@ _KIND_OF: dict[type[Entry], str] = {
     ConsentEntry: "consent",
     ForgetWordsEntry: "forget_words",
     LessEntry: "less",
+    DoNotCallEntry: "do_not_call",
 }
 
 
@@ -94,6 +99,15 @@ class Backlog:
         lines = [line for line in map(_encode, entries) if line is not None]
         await asyncio.to_thread(self._write, self._folder / f"{self._name}.jsonl", lines)
         return len(lines)
+
+    async def keep_now(self, entry: Entry) -> None:
+        """Keep an entry that must outlive this process however it ends; it is on the disk when this returns.
+
+        Whichever process sweeps next writes it, once the database is back. Its place in the call is settled. Raises
+        OSError.
+        """
+        lines = [line for line in [_encode(WaitingEntry(entry, is_placed=True))] if line is not None]
+        await asyncio.to_thread(self._write, self._folder / f"{self._name}.{uuid4().hex}.jsonl", lines)
 
     async def forget(self, call_ids: Collection[str]) -> list[str]:
         """Remove what was written from files that could not be read to their end, after `take_in`.
@@ -253,6 +267,11 @@ class Backlog:
             out.flush()
             os.fsync(out.fileno())
         part.rename(file)
+        folder = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(folder)  # the name too is on the disk
+        finally:
+            os.close(folder)
 
 
 def _lock(folder: Path) -> int | None:

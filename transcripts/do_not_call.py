@@ -1,24 +1,28 @@
 """Numbers that asked not to be called: one that is listed is dialled for no agent, until it is taken off the list."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from loguru import logger
 from sqlmodel import CheckConstraint, Field, Index, col, delete, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from storage.engine import Database
 from storage.errors import DatabaseAway
-from storage.key_ring import NUMBERS, number_index
+from storage.key_ring import NUMBERS, KeyRing, number_index
 from storage.keyset import Position, is_behind
 from storage.rows import Row, insert_or_ignore
 from storage.sealing import Seal, SealedText
+from transcripts.entries import DoNotCallEntry
 
 _AT_ONCE = 500
-_AGAIN_SECS = 5.0
+_PATIENCE_SECS = 2.0
+"""How long a caller waits for the database to take his wish: then the disk does."""
+
+KeepsEntry = Callable[[DoNotCallEntry], Awaitable[None]]
+"""`transcripts.backlog.Backlog.keep_now`. Raises OSError."""
 
 
 class Source(StrEnum):
@@ -52,41 +56,29 @@ class DoNotCallRow(Row, table=True):
 class DoNotCall:
     """The list. Numbers are E.164. Every method may raise `storage.errors.DatabaseAway`, and may then be repeated."""
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Database, keep: KeepsEntry | None = None) -> None:
+        """Take where the list is, and what keeps a promise on the disk; None where nothing is promised."""
         self._db = db
-        self._promised: set[asyncio.Task[None]] = set()
+        self._keep = keep
 
     async def promise(self, number: str, call_id: str) -> bool:
         """Put the number of a call on the list because the person wishes it; False: the database is away.
 
-        It is then written as soon as the database is back, for as long as this process lives.
+        It is on the disk then, and a sweep writes it once the database is back, whatever becomes of this process.
+
+        Raises:
+            OSError: the disk does not take it either: nothing can be promised.
         """
+        now = datetime.now(UTC)
         try:
-            await self.add(number, Source.AGENT, call_id, now=datetime.now(UTC))
-        except DatabaseAway:
-            task = asyncio.create_task(self._keep_promise(number, call_id), name=f"enter the number of call {call_id}")
-            self._promised.add(task)
-            task.add_done_callback(self._promised.discard)
+            async with asyncio.timeout(_PATIENCE_SECS):
+                await self.add(number, Source.AGENT, call_id, now=now)
+        except (DatabaseAway, TimeoutError):
+            if self._keep is None:
+                raise OSError("there is no folder to keep promises in") from None
+            await self._keep(DoNotCallEntry(call_id, number, now))
             return False
         return True
-
-    async def close(self) -> None:
-        """Give up what could not be written; the log says so."""
-        for task in self._promised:
-            task.cancel()
-        if self._promised:
-            logger.bind(numbers=len(self._promised)).error("numbers that nobody may call could not be written down")
-            await asyncio.gather(*self._promised, return_exceptions=True)
-
-    async def _keep_promise(self, number: str, call_id: str) -> None:
-        while True:
-            await asyncio.sleep(_AGAIN_SECS)
-            try:
-                await self.add(number, Source.AGENT, call_id, now=datetime.now(UTC))
-            except DatabaseAway:
-                continue
-            logger.bind(call_id=call_id).info("a number that nobody may call was written down late")
-            return
 
     def index(self, number: str) -> str:
         """Return the keyed hash that stands for a number."""
@@ -98,16 +90,7 @@ class DoNotCall:
 
     async def add_all(self, numbers: Iterable[str], source: Source, noted_by: str = "", *, now: datetime) -> int:
         """Put numbers on the list; returns how many were not on it."""
-        rows = [
-            {
-                "number_index": self.index(number),
-                "number": number,
-                "source": source.value,
-                "noted_by": noted_by,
-                "created_at": now,
-            }
-            for number in dict.fromkeys(numbers)
-        ]
+        rows = [_fields(self._db.ring, number, source, noted_by, now) for number in dict.fromkeys(numbers)]
         added = 0
         for first in range(0, len(rows), _AT_ONCE):
             async with self._db.writer() as session:
@@ -134,6 +117,22 @@ class DoNotCall:
             query = query.where(is_behind(behind, col(DoNotCallRow.created_at), col(DoNotCallRow.number_index)))
         async with self._db.reader() as session:
             return list((await session.exec(query.limit(limit))).all())
+
+
+async def keep_promise(session: AsyncSession, ring: KeyRing, entry: DoNotCallEntry) -> None:
+    """Put a number on the list as `DoNotCall.promise` does, in a transaction that is open."""
+    fields = _fields(ring, entry.number, Source.AGENT, entry.call_id, entry.promised_at)
+    await insert_or_ignore(session, DoNotCallRow, [fields])
+
+
+def _fields(ring: KeyRing, number: str, source: Source, noted_by: str, now: datetime) -> dict[str, Any]:
+    return {
+        "number_index": number_index(ring, number),
+        "number": number,
+        "source": source.value,
+        "noted_by": noted_by,
+        "created_at": now,
+    }
 
 
 async def is_listed(session: AsyncSession, index: str) -> bool:

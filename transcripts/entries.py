@@ -96,6 +96,15 @@ class LessEntry:
     is_searched: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class DoNotCallEntry:
+    """The person on the call does not wish to be called again: his number (E.164), and when he was promised that."""
+
+    call_id: str
+    number: str
+    promised_at: datetime
+
+
 Entry = (
     TurnEntry
     | EventEntry
@@ -107,4 +116,5 @@ Entry = (
     | ConsentEntry
     | ForgetWordsEntry
     | LessEntry
+    | DoNotCallEntry
 )

@@ -14,8 +14,10 @@ from storage.rows import insert_new, insert_or_ignore, sealed_values
 from telemetry.request_note import note_call
 from transcripts.call import NEXT, Call, CallEvent, CallStatus, EndReason, RecordingStatus, Turn
 from transcripts.consents import add_consent, forget_words, leave_less
+from transcripts.do_not_call import keep_promise
 from transcripts.entries import (
     ConsentEntry,
+    DoNotCallEntry,
     Entry,
     EventEntry,
     FinishEntry,
@@ -39,6 +41,7 @@ _OtherEntry = (
     | ConsentEntry
     | ForgetWordsEntry
     | LessEntry
+    | DoNotCallEntry
 )
 
 
@@ -246,6 +249,8 @@ class CallStore:
                         await leave_less(session, entry)
                         if entry.is_searched:
                             await index_what_is_left(session, entry.call_id)
+                    case DoNotCallEntry():
+                        await keep_promise(session, self.ring, entry)
                     case ForgetWordsEntry():
                         await forget_words(session, entry)
                         await index_what_is_left(session, entry.call_id)
