@@ -62,6 +62,12 @@ class MediaSocket(WebSocketsSansIOProtocol):
         self.transport.write(text_head(len(payload)) + payload)
         return True
 
+    async def send(self, message: Any) -> None:
+        """As uvicorn, which forgets that a refusal with a body ends the handshake, and would log that none came."""
+        await super().send(message)
+        if self.initial_response is not None and self.close_sent:
+            self.handshake_complete = True
+
     def data_received(self, data: bytes) -> None:
         """Cut what came into frames: text for the reader is read here, all others go uvicorn's way."""
         if not self.handshake_complete or self._is_plain:

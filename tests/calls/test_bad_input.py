@@ -9,6 +9,8 @@ from xml.etree.ElementTree import fromstring
 import numpy as np
 import pytest
 from loguru import logger
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 
 from simulators.media_socket import Line
 
@@ -60,6 +62,16 @@ def bad_messages(stream_sid: str) -> list[str]:
             },
         ),
     ]
+
+
+async def test_a_socket_that_twilio_did_not_sign_is_refused_and_is_no_fault_of_ours(quiet_house, caplog):
+    address = quiet_house.server.base_url.replace("http", "ws", 1) + "/twilio/stream"
+    with pytest.raises(InvalidStatus) as refused:
+        async with connect(address, additional_headers={"X-Twilio-Signature": "AAAA"}, proxy=None):
+            pass
+    assert refused.value.response.status_code == 403
+    assert b"Twilio's signature" in refused.value.response.body
+    assert [record.message for record in caplog.records if record.levelname == "ERROR"] == []
 
 
 async def test_what_makes_no_sense_is_passed_over_and_counted_once(quiet_house):
