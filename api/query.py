@@ -31,7 +31,8 @@ async def check_query(request: Request) -> None:
     for name, value in parse_qsl(text, keep_blank_values=True):
         if name not in known:
             cure = suggest(name[:60], known, "there are")
-            raise UnknownParameter(f"{name[:60]}: is no query parameter of this path. {cure[:1].upper()}{cure[1:]}")
+            cure = f"{cure[:1].upper()}{cure[1:]}".rstrip(".") + ("" if cure.endswith("?") else ".")
+            raise UnknownParameter(f"{name[:60]}: is no query parameter of this path. {cure}")
         if name in seen:
             raise UnknownParameter(f"{name[:60]}: is given twice. Give it once.")
         if known[name] in (int, int | None) and not _WHOLE.fullmatch(value):

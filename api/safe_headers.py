@@ -18,7 +18,17 @@ _HEADERS = {
 }
 _HSTS = "max-age=31536000"
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
-_MAY_SEND = ("Authorization", "Content-Type", "Idempotency-Key", "If-Match", "Last-Event-ID", "Range", "X-Request-Id")
+_MAY_SEND = (
+    "Authorization",
+    "Content-Type",
+    "Idempotency-Key",
+    "If-Match",
+    "If-None-Match",
+    "If-Range",
+    "Last-Event-ID",
+    "Range",
+    "X-Request-Id",
+)
 _MAY_READ = (
     "Content-Range",
     "ETag",

@@ -87,6 +87,7 @@ async def test_bodies_and_addresses_that_cannot_be_read_are_problems(open_line: 
     problem(await http.get("/v1/calls?limit=1&limit=2"), 422, "unknown_parameter")
     unknown = problem(await http.get("/v1/calls?limt=1"), 422, "unknown_parameter")
     assert unknown["cure"] == "Did you mean 'limit'?"
+    assert problem(await http.get("/v1/openapi.json?x=1"), 422, "unknown_parameter")["cure"] == "Remove it."
     for query in ("agent=%00", "agent=%ff", "agent=%ed%a0%80"):
         problem(await http.get(f"/v1/calls?{query}"), 422, "bad_text")
     problem(await http.get("/v1/calls/%00"), 422, "bad_text")

@@ -52,7 +52,7 @@ async def test_no_other_page_may_ask_unless_it_is_named(settings: Settings) -> N
     preflight = {
         "Origin": DESK,
         "Access-Control-Request-Method": "POST",
-        "Access-Control-Request-Headers": "authorization",
+        "Access-Control-Request-Headers": "authorization, if-none-match, if-range, range",
     }
     async with serve(reachable(settings)) as line:
         answer = await line.http.options("/v1/calls", headers=preflight)
