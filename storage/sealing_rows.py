@@ -90,10 +90,14 @@ async def seal_old_rows(db: Database, *, pause: bool = True) -> int:
     Raises as `turn_batch`.
     """
     done = await read_sealed_tables(db)
+    left = [table for table in sealed_tables() if not (_name(table) in done or db.ring.is_sealed_wholly(_name(table)))]
+    # All tables of a new database at once.
+    if empty := await _find_empty(db, left):
+        await _note_sealed(db, *empty)
     changed = 0
     for table in sealed_tables():
         name = _name(table)
-        if name not in done and not db.ring.is_sealed_wholly(name):
+        if table in left and name not in empty:
             changed += await _seal_wholly(db, table, pause=pause)
         # Also what another process, or an errand, has sealed meanwhile.
         db.ring.add_sealed_table(name)
@@ -114,9 +118,25 @@ async def _seal_wholly(db: Database, table: type[Row], *, pause: bool) -> int:
             break
     if broken:
         logger.bind(table=name, rows=broken).error("rows cannot be sealed: what is in them cannot be read")
-    async with db.writer() as session:
-        await insert_or_ignore(session, SealedTableRow, [{"name": name, "sealed_at": datetime.now(UTC)}])
+    await _note_sealed(db, name)
     return total
+
+
+async def _find_empty(db: Database, tables: Sequence[type[Row]]) -> list[str]:
+    """Return the names of those tables that have no row."""
+    async with db.reader() as session:
+        connection = await session.connection()
+        return [
+            _name(table)
+            for table in tables
+            if (await connection.execute(select(literal(1)).select_from(_table(table)).limit(1))).first() is None
+        ]
+
+
+async def _note_sealed(db: Database, *names: str) -> None:
+    now = datetime.now(UTC)
+    async with db.writer() as session:
+        await insert_or_ignore(session, SealedTableRow, [{"name": name, "sealed_at": now} for name in names])
 
 
 async def find_clear_rows(db: Database, most: int) -> tuple[int, list[str]]:
