@@ -407,12 +407,13 @@ def _stand_in_gemini(data_dir: Path) -> Generator[tuple[str, Path]]:
 
     file = ready_file(data_dir)
     arguments = ["-m", "simulators.gemini_live", "--port", "0", "--ca-dir", str(file.parent.resolve())]
+    # Nothing is ever written into it: that it ends tells the child of our end, by kill -9 too.
+    arguments.append("--until-stdin-ends")
     # Until the server takes care of it, SIGTERM must not leave the child behind.
     signal.signal(signal.SIGTERM, _exit_in_order)
     # A session of its own: Ctrl-C in the terminal must reach the server alone, whose calls still need the stand-in.
-    child = subprocess.Popen(
-        [sys.executable, *arguments], cwd=_ROOT, stdout=subprocess.PIPE, text=True, start_new_session=True
-    )
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    child = subprocess.Popen([sys.executable, *arguments], cwd=_ROOT, start_new_session=True, **pipes)
     try:
         line = child.stdout.readline() if child.stdout else ""
         if not line:
@@ -428,8 +429,9 @@ def _stand_in_gemini(data_dir: Path) -> Generator[tuple[str, Path]]:
         except subprocess.TimeoutExpired:
             child.kill()
             child.wait()
-        if child.stdout:
-            child.stdout.close()
+        for pipe in (child.stdin, child.stdout):
+            if pipe:
+                pipe.close()
 
 
 if __name__ == "__main__":

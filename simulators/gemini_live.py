@@ -305,6 +305,9 @@ async def _serve_until_told(options: argparse.Namespace) -> None:
     told = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told.set)
+    if options.until_stdin_ends:
+        # Whoever holds the other end writes nothing: it is readable when he is gone, however he went.
+        loop.add_reader(sys.stdin.fileno(), told.set)
     emulator = GeminiEmulator(
         host=options.host,
         port=options.port,
@@ -326,6 +329,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--ca-dir", type=Path, default=None, help="where ca.pem is written")
     parser.add_argument("--reply-delay-ms", type=int, default=0)
     parser.add_argument("--fault", choices=sorted(_OWN_FAULTS), default=None, help="armed once from the beginning")
+    parser.add_argument("--until-stdin-ends", action="store_true", help="end with the process that started it")
     asyncio.run(_serve_until_told(parser.parse_args(arguments)))
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import signal
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -265,9 +264,12 @@ async def test_by_hand_it_serves_until_told_and_is_trusted_by_ssl_cert_file(
     """`python -m simulators.gemini_live`, and an SDK that knows of it by environment variables alone."""
     emulator = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "simulators.gemini_live", "--port", "0", "--ca-dir", str(tmp_path)),
+        "--until-stdin-ends",
         cwd=Path(__file__).parents[3],
+        stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
     )
+    assert emulator.stdin is not None
     assert emulator.stdout is not None
     ready = json.loads(await emulator.stdout.readline())
     assert ready["ca_file"] == str(tmp_path / "ca.pem")
@@ -287,5 +289,6 @@ async def test_by_hand_it_serves_until_told_and_is_trusted_by_ssl_cert_file(
     async with talking(genai.Client(), config()) as talk:
         await talk.session.send_realtime_input(text=GREETING)
         await talk.until(lambda message: message.data)
-    emulator.send_signal(signal.SIGTERM)
+    # As when the process that has started it was killed. What SIGTERM does is tested where the server stops its own.
+    emulator.stdin.close()
     assert await asyncio.wait_for(emulator.wait(), 10) == 0
