@@ -62,15 +62,15 @@ async def list_deliveries(
     status: DeliveryStatus | None = None,
     event: WebhookEvent | None = None,
     agent: _Word | None = None,
-    of_call: Annotated[_Word | None, Query(description="Only of this call, by its `call_id`.")] = None,
+    call_id: Annotated[_Word | None, Query(description="Only of this call.")] = None,
     endpoint_id: _Word | None = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> DeliveryPage:
     """List what receivers were told, or are to be told, newest first, a page at a time."""
-    filters = {"status": status, "event": event, "agent": agent, "of_call": of_call, "endpoint_id": endpoint_id}
+    filters = {"status": status, "event": event, "agent": agent, "call_id": call_id, "endpoint_id": endpoint_id}
     behind, agents = position_of(cursor, filters), agents_of(request)
-    wanted = DeliveryFilter(status, event, agent, of_call, endpoint_id, agents)
+    wanted = DeliveryFilter(status, event, agent, call_id, endpoint_id, agents)
     async with database_in_time():
         rows = await services.after_call.deliveries.list_page(wanted, limit + 1, behind)
     page = rows[:limit]

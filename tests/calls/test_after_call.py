@@ -112,7 +112,7 @@ async def _ask_over_the_api(house: Any, call_id: str, receiver: ReceiverHouse) -
         assert len(page["deliveries"]) == 2
         rest = (await http.get("/v1/webhook-deliveries", params={"limit": 2, "cursor": page["next_cursor"]})).json()
         assert [len(rest["deliveries"]), rest["next_cursor"]] == [1, None]
-        wanted = {"event": "call.started", "of_call": call_id, "status": "delivered"}
+        wanted = {"event": "call.started", "call_id": call_id, "status": "delivered"}
         [started] = (await http.get("/v1/webhook-deliveries", params=wanted)).json()["deliveries"]
         assert (started["url"], started["attempts"], started["last_status"]) == (receiver.url, 1, 204)
         replayed = await http.post(f"/v1/webhook-deliveries/{started['delivery_id']}/replay")
