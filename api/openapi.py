@@ -42,8 +42,8 @@ _TAGS = {
     "document": "This document.",
 }
 _SECURITY = "ApiKey"
-_ANY_ROUTE = (401, 403, 422, 429, 500, 503)
-_WITH_BODY = (400, 408, 413, 415)
+_ANY_ROUTE = (400, 401, 403, 408, 422, 429, 431, 500, 503)
+_WITH_BODY = (413, 415)
 _METHODS = frozenset({"get", "put", "post", "delete", "patch"})
 _MODELS: tuple[tuple[type[BaseModel], Literal["validation", "serialization"]], ...] = (
     (Problem, "serialization"),

@@ -109,7 +109,7 @@ def problem_answer(
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return the `responses` of a route that may answer these statuses with a problem.
 
-    What any route may answer (401, 403, 422, 429, 500, 503 and, with a body or a key, 400, 408, 409, 413, 415) is
+    What any route may answer (400, 401, 403, 408, 422, 429, 431, 500, 503 and, with a body or a key, 409, 413, 415) is
     declared without it.
     """
     return {status: {"description": HTTPStatus(status).phrase, "model": Problem} for status in statuses}

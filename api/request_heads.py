@@ -1,6 +1,7 @@
 """Requests before they are one: how long a head may take and be, and what is answered to bytes that are no request."""
 
 import asyncio
+import logging
 from http import HTTPStatus
 from secrets import token_hex
 from typing import Any
@@ -11,6 +12,9 @@ from api.errors import HeadTooLarge, NoRequest, SlowHead, answer_to
 
 MOST_HEAD_BYTES = 32 * 1024
 """The longest request line and headers together; the parser itself would keep whatever comes."""
+_ERRORS = logging.getLogger("uvicorn.error.requests")
+"""uvicorn warns of all bytes that are no request: any stranger could fill the log."""
+_ERRORS.setLevel(logging.ERROR)
 _MOST_FRAMING_BYTES = 1024 * 1024
 """What may come with a body without being of it: sizes of chunks (5 bytes with each) and trailers."""
 
@@ -33,6 +37,7 @@ def patient_for(head_secs: float) -> type[asyncio.Protocol]:
 
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
+            self.logger = _ERRORS
             self._expect_head()
 
         def data_received(self, data: bytes) -> None:

@@ -164,7 +164,9 @@ NOT_REQUESTS = {
 }
 
 
-async def test_what_is_no_request_is_told_so_and_kept_nowhere(open_line: Line) -> None:
+async def test_what_is_no_request_is_told_so_and_kept_nowhere(
+    open_line: Line, caplog: pytest.LogCaptureFixture
+) -> None:
     host, port = open_line.server.base_url.removeprefix("http://").split(":")
     for name, (sent, status) in NOT_REQUESTS.items():
         reader, writer = await asyncio.open_connection(host, int(port))
@@ -177,6 +179,7 @@ async def test_what_is_no_request_is_told_so_and_kept_nowhere(open_line: Line) -
         assert told["status"] == status, name
         assert f"x-request-id: {told['instance']}".encode() in head, name
         writer.close()
+    assert caplog.records == [], "strangers could fill the log"
 
 
 async def test_trailers_are_no_headers_and_many_small_requests_no_large_one(line: Line) -> None:
