@@ -15,6 +15,8 @@ from telemetry.traces import Tracer, now_ns
 from telemetry.work_trace import request_span
 
 _UNMATCHED = "unmatched"
+_GONE = "gone"
+"""Instead of a status: whoever asked had left before there was an answer."""
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _UNTRACED = frozenset({_UNMATCHED, "/livez", "/readyz", "/metrics"})
 _STREAM = "text/event-stream"
@@ -32,7 +34,8 @@ class HttpWatch:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        began, began_ns, status, is_stream = time.monotonic(), now_ns(), 500, False
+        began, began_ns, is_stream = time.monotonic(), now_ns(), False
+        status: int | None = None
         note, token = begin_note()
 
         async def send_noted(message: Message) -> None:
@@ -44,15 +47,18 @@ class HttpWatch:
 
         try:
             await self._app(scope, receive, send_noted)
+        except Exception:
+            status = status or 500
+            raise
         finally:
             end_note(token)
             route = route_of(scope)
             method = scope["method"] if scope["method"] in _METHODS else "other"
-            metrics.HTTP_REQUESTS_TOTAL.labels(method=method, route=route, status=str(status)).inc()
+            metrics.HTTP_REQUESTS_TOTAL.labels(method=method, route=route, status=str(status or _GONE)).inc()
             if not is_stream:
                 metrics.HTTP_REQUEST_SECONDS.labels(route=route).observe(time.monotonic() - began)
             tracer = tracer_of(scope)
-            if tracer is not None and route not in _UNTRACED:
+            if tracer is not None and status is not None and route not in _UNTRACED:
                 # Whoever only looks at a call would else be in its trace for ever.
                 looked_at = note if method == "POST" else RequestNote()
                 tracer.take(request_span(method, route, status, looked_at, began_ns, trusted_parent(scope)))

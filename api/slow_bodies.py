@@ -1,6 +1,7 @@
 """A body that comes in drops is not waited for: it would hold a connection, and a place in memory, for ever."""
 
 import asyncio
+import contextlib
 
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -11,7 +12,8 @@ from api.errors import SlowBody, answer_to
 class SlowBodies:
     """ASGI: the whole body of a request has so many seconds from the moment it is first asked for.
 
-    Who is too slow is answered 408; the app then hears that he has left, and what it still says is dropped.
+    Who is too slow is answered 408; the app then hears that he has left, and what it still says is dropped, as it is
+    when he has left by himself.
     """
 
     def __init__(self, app: ASGIApp, patience_secs: float) -> None:
@@ -44,7 +46,9 @@ class SlowBodies:
                     answer = answer_to(SlowBody(), scope["path"])
                     await answer(scope, receive, send)
                 return {"type": "http.disconnect"}
-            is_whole = message["type"] != "http.request" or not message.get("more_body", False)
+            # Whoever leaves before that is told nothing, and is no fault of ours.
+            is_cut_off = message["type"] == "http.disconnect"
+            is_whole = not message.get("more_body", False)
             return message
 
         async def send_unless_cut_off(message: Message) -> None:
@@ -53,8 +57,5 @@ class SlowBodies:
                 has_begun = True
                 await send(message)
 
-        try:
+        with contextlib.suppress(ClientDisconnect):
             await self._app(scope, receive_in_time, send_unless_cut_off)
-        except ClientDisconnect:
-            if not is_cut_off:
-                raise

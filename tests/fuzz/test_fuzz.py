@@ -17,6 +17,9 @@ from tests.calls.conftest import House
 from tests.fuzz.fuzzer import Fuzzer
 from transcripts.call import Call, CallEvent, Direction, EndReason, Speaker, Turn
 
+# The server runs in a thread beside the fuzzer: Hypothesis takes its use of `random` for that of a strategy.
+pytestmark = pytest.mark.filterwarnings("ignore:Do not use the `random` module inside strategies")
+
 NOW = datetime(2026, 3, 1, 9, tzinfo=UTC)
 
 

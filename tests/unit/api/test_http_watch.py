@@ -3,6 +3,8 @@
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from config.settings import Settings
 from storage.workflow_tables import WorkflowTables
 from storage.workflows import Workflows
@@ -39,6 +41,29 @@ async def test_requests_are_counted_by_route_and_no_path_is_a_label(open_line: L
     assert not [name for name in after if "call-id" in name or "at-all" in name]
     assert after['trunkline_http_request_seconds_count{route="/v1/calls/{call_id}"}'] >= 2
     assert after['trunkline_queue_length{queue="dials"}'] == 0
+
+
+async def test_who_leaves_before_his_body_is_whole_is_no_fault_of_the_server(
+    open_line: Line, caplog: pytest.LogCaptureFixture
+) -> None:
+    def count(route: str, status: str) -> float:
+        labels = {"method": "POST", "route": route, "status": status}
+        return metrics.REGISTRY.get_sample_value("trunkline_http_requests_total", labels) or 0.0
+
+    routes = ("/twilio/voice", "unmatched")  # a body of /v1 is read before its route is known
+    before = {route: (count(route, "gone"), count(route, "500")) for route in routes}
+    host, port = open_line.server.base_url.removeprefix("http://").split(":")
+    for path in ("/twilio/voice", "/v1/calls"):
+        _, writer = await asyncio.open_connection(host, int(port))
+        writer.write(f"POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 9\r\n\r\nshort".encode())
+        await writer.drain()
+        await asyncio.sleep(0.1)
+        writer.close()
+    async with asyncio.timeout(5):
+        while any(count(route, "gone") == before[route][0] for route in routes):  # noqa: ASYNC110 - nobody tells of it
+            await asyncio.sleep(0.02)
+    assert {route: (count(route, "gone") - 1, count(route, "500")) for route in routes} == before
+    assert caplog.records == []
 
 
 async def test_a_refused_call_is_a_refused_one_and_nothing_else(line: Line) -> None:
