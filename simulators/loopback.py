@@ -131,7 +131,8 @@ class LoopbackServer:
         self._reserved = self._bound()
 
     def _bound(self) -> socket.socket:
-        bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        # As in `switchboard/port.py`: for what does not say that it is TCP, asyncio leaves small frames held back.
+        bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             bound.bind((self._host, self.port))
