@@ -31,8 +31,12 @@ class ToldUsage:
     async def write(self) -> None:
         """Write down what waits. Raises `DatabaseAway`: the rest waits on."""
         while self._waiting:
-            await self._ledger.note(*self._waiting[0])
-            self._waiting.popleft()
+            first = self._waiting.popleft()
+            try:
+                await self._ledger.note(*first)
+            except DatabaseAway:
+                self._waiting.appendleft(first)
+                raise
 
     async def close(self) -> None:
         """Write down what waits, or say what is lost."""
