@@ -3,8 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
-# One bounded suite on two cores: whole calls wait more than they compute, so five processes keep both busy.
-PYTEST_JOBS ?= 5
+# One bounded suite on two cores: whole calls wait more than they compute, so six processes keep both busy.
+PYTEST_JOBS ?= 6
 # What tests that name no database of their own run on: sqlite or postgresql.
 DATABASE ?= sqlite
 

@@ -160,7 +160,8 @@ async def be_claimed(house: Any, index: int) -> SimulatedCall:
 async def test_only_who_said_yes_is_recorded(make_house: Any) -> None:
     keeps = {"recording": {"without_consent": {"transcript": "keep"}}}
     eager = {"recording": {"question": "Thank you for your time. Goodbye!"}}
-    named = agents(voice={}, key={}, no={}, silent={}, kept=keeps, claimed=eager)
+    patient: dict[str, Any] = {"recording": {"answer_secs": 3}}  # a busy machine is slow to speak
+    named = agents(voice=patient, key={}, no=dict(patient), silent={}, kept=keeps, claimed=eager)
     house = await make_house(agents=named, gemini={"scripts": [EAGER, *load_scripts()]})
     voice, key, no, silent, kept, claimed = await asyncio.gather(
         say_yes(house, 0),
