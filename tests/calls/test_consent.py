@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from simulators.clips import caller_clips
 from simulators.script import load_scripts, parse_script
 from simulators.simulated_call import SimulatedCall
 from storage.rows import Row
+from tests.private_bytes import files_below, tables_of
 from transcripts.call import Consent
 from transcripts.consents import Consents
 
@@ -100,8 +100,9 @@ async def rows_of(house: Any, call_id: str) -> str:
     return "\n".join(found)
 
 
-def bytes_below(folder: Path) -> bytes:
-    return b"".join(path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file())
+def bytes_of(house: Any) -> bytes:
+    sources = [*files_below(house.data_dir), *tables_of(house.server.settings.database_url)]
+    return b"".join(content for _name, content in sources)
 
 
 async def say_yes(house: Any, index: int) -> SimulatedCall:
@@ -200,7 +201,7 @@ async def test_only_who_said_yes_is_recorded(make_house: Any) -> None:
         assert QUESTION in found  # it is looked for in the right place: the record of consent
         assert not [word for word in ("Alex", "thanks", GREETING) if word in found]
     assert [event.data for event in await house.events(key, "caller.digit")] == [{}, {}]
-    everything = await asyncio.to_thread(bytes_below, house.data_dir)
+    everything = await asyncio.to_thread(bytes_of, house)
     assert str(voice.sid).encode() in everything  # so much is not sealed
     assert caller_clips()["no-thanks"].text.encode() not in everything
     assert caller_clips()["yes-please"].text.encode() not in everything

