@@ -7,7 +7,7 @@ import numpy as np
 
 from simulators.clips import caller_clips
 from simulators.script import load_scripts, parse_script
-from tests.calls.test_consent import bytes_below, has_audio, kinds, records, rows_of, texts
+from tests.calls.test_consent import bytes_of, has_audio, kinds, records, rows_of, texts
 
 PAYING = parse_script(
     """
@@ -100,7 +100,7 @@ async def test_a_pause_leaves_nothing_and_a_stop_what_the_agent_says(make_house:
     assert record.given_by is not None
     assert record.given_by.value == "announcement"
     assert (await house.row(teller)).recording_status == "complete"
-    assert SECRET.encode() not in await asyncio.to_thread(bytes_below, house.data_dir / "recordings")
+    assert SECRET.encode() not in await asyncio.to_thread(bytes_of, house)
 
 
 async def answers_of(house: Any, call: Any) -> list[tuple[str, str | None]]:
