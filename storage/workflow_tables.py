@@ -11,6 +11,7 @@ from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ProgrammingError
+from sqlalchemy.pool import ConnectionPoolEntry
 
 _BUSY_TIMEOUT_MS = 30_000
 _CONNECTIONS = 4
@@ -48,8 +49,10 @@ class WorkflowTables:
         return self._engine
 
     def close(self) -> None:
-        """Close the connections."""
+        """Close the connections; one that a thread still uses is closed when the thread is done with it."""
         if self._engine is not None:
+            # It would be given back into a pool that nobody has any more, and stay open there.
+            event.listen(self._engine.pool, "checkin", _close_connection)
             self._engine.dispose()
             self._engine = None
 
@@ -61,6 +64,10 @@ class WorkflowTables:
             if not _has_table(connection.dialect.name, connection):
                 return []
             return [row[0] for row in connection.execute(text(query.format(table=table))) if row[0] is not None]
+
+
+def _close_connection(_connection: DBAPIConnection | None, record: ConnectionPoolEntry) -> None:
+    record.invalidate()
 
 
 def _has_table(dialect: str, connection: Any) -> bool:

@@ -10,8 +10,10 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from storage.errors import DatabaseAway
 from storage.workflow_tables import WorkflowTables
@@ -220,3 +222,14 @@ async def test_kill_9_in_a_step_and_two_others_that_take_over_do_it_once(databas
     assert count("rang") == 1
     assert count("began") == 2, "once by the victim, once by whoever took over"
     assert count("prepared") == 1, "the step that was done before is not done again"
+
+
+def test_a_connection_that_is_still_used_is_closed_when_it_is_given_back(database_url: str, tmp_path: Path) -> None:
+    tables = WorkflowTables(database_url, tmp_path)
+    used = tables.engine().connect()
+    raw: Any = used.connection.dbapi_connection
+    assert used.execute(text("SELECT 1")).scalar_one() == 1
+    tables.close()
+    used.close()
+    with pytest.raises(Exception, match="closed"):
+        raw.cursor()
