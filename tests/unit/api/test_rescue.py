@@ -199,7 +199,8 @@ async def test_how_often_it_is_tried_depends_on_what_twilio_says(
     assert len(twilio.twiml) == requests
     assert count(outcome) == before + 1
     if len(twilio.times) > 1:
-        asked_to_wait_secs = 0.95 if answers[0][0] == 429 else 0.35
+        # Otherwise it is counted from when it was first looked at, which on a busy machine is well before.
+        asked_to_wait_secs = 0.95 if answers[0][0] == 429 else 0.1
         assert twilio.times[1] - twilio.times[0] >= asked_to_wait_secs
     kinds = [kind for kind, _ in await events(line)]
     assert kinds == ([] if outcome == "over" else [f"rescue.{outcome}"])
