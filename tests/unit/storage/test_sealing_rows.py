@@ -88,6 +88,13 @@ def totals(counts: dict[str, dict[str, int]]) -> dict[str, int]:
     return found
 
 
+async def rename_c0(database: Database) -> None:
+    """Change a call's variables, as whoever else is at work does."""
+    async with database.writer() as session:
+        values = sealed_values(session, CallRow, {"call_id": "c0"}, variables={"n": "Theodor"})
+        await session.exec(update(CallRow).where(col(CallRow.call_id) == "c0").values(**values))
+
+
 async def test_old_rows_are_sealed_batch_by_batch_however_often_it_is_interrupted(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -178,13 +185,8 @@ async def test_what_others_change_meanwhile_stays(database: Database, monkeypatc
     turn = sealing_rows._turn  # pyright: ignore[reportPrivateUsage]
 
     def and_somebody_else(*arguments: Any, **options: Any) -> Any:
-        asyncio.run_coroutine_threadsafe(change(), loop).result(5)
+        asyncio.run_coroutine_threadsafe(rename_c0(database), loop).result(5)
         return turn(*arguments, **options)
-
-    async def change() -> None:
-        async with database.writer() as session:
-            values = sealed_values(session, CallRow, {"call_id": "c0"}, variables={"n": "Theodor"})
-            await session.exec(update(CallRow).where(col(CallRow.call_id) == "c0").values(**values))
 
     loop = asyncio.get_running_loop()
     monkeypatch.setattr(sealing_rows, "_turn", and_somebody_else)
@@ -286,13 +288,8 @@ async def test_a_table_is_sealed_wholly_only_when_nothing_was_missed(
 
     def and_somebody_else(ring: KeyRing, table: Any, *arguments: Any, **options: Any) -> Any:
         if table is CallRow and not done:
-            done.append(asyncio.run_coroutine_threadsafe(change(), loop).result(5))
+            done.append(asyncio.run_coroutine_threadsafe(rename_c0(database), loop).result(5))
         return turn(ring, table, *arguments, **options)
-
-    async def change() -> None:
-        async with database.writer() as session:
-            values = sealed_values(session, CallRow, {"call_id": "c0"}, variables={"n": "Theodor"})
-            await session.exec(update(CallRow).where(col(CallRow.call_id) == "c0").values(**values))
 
     loop = asyncio.get_running_loop()
     monkeypatch.setattr(sealing_rows, "_turn", and_somebody_else)
