@@ -9,15 +9,14 @@ from typing import Any
 import boto3
 import numpy as np
 import pytest
-from moto.server import ThreadedMotoServer
 
 from config.privacy import Retention
-from config.settings import Settings
 from privacy import receipts
 from privacy.erasure import Eraser
 from privacy.purging import purge_once
 from privacy.retention import Purge
 from storage.engine import Database
+from tests.s3 import bucket_settings, serving_s3
 from tests.unit.privacy.conftest import ANN, BEN, NOW, ONE_KIND, House
 from transcripts import bucket as bucket_module
 from transcripts.bucket import Bucket, BucketAway
@@ -33,15 +32,12 @@ NOWHERE = "http://127.0.0.1:9"
 @pytest.fixture(scope="module")
 def s3() -> Iterator[Any]:
     """An S3 over HTTP with a bucket; yields a client of its makers'."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
     keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "region_name": "us-east-1"}
-    client = boto3.client("s3", endpoint_url=f"http://{host}:{port}", **keys)
-    client.create_bucket(Bucket="voices")
-    yield client
-    client.close()
-    server.stop()
+    with serving_s3() as address:
+        client = boto3.client("s3", endpoint_url=address, **keys)
+        client.create_bucket(Bucket="voices")
+        yield client
+        client.close()
 
 
 class BucketHouse(House):
@@ -55,13 +51,7 @@ class BucketHouse(House):
         self.eraser = Eraser(database, self.recordings, self.backlog)
 
     def store_at(self, endpoint: str, folder: str = "recordings") -> RecordingStore:
-        settings = Settings.load(
-            env_file=None,
-            recordings_url=f"s3://voices/{self.prefix}",
-            recordings_endpoint=endpoint,
-            aws_access_key_id="test",
-            aws_secret_access_key="test",
-        )
+        settings = bucket_settings(f"s3://voices/{self.prefix}", endpoint)
         return RecordingStore(self.folder / folder, self.db.ring, Bucket.of(settings))
 
     async def move(self, recordings: RecordingStore | None = None) -> int:

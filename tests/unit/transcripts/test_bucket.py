@@ -10,11 +10,11 @@ import httpx
 import numpy as np
 import obstore
 import pytest
-from moto.server import ThreadedMotoServer
 
 from config.settings import Settings
 from doctor.bucket_checks import check_bucket
 from telemetry import metrics
+from tests.s3 import bucket_settings, serving_s3
 from tests.sealing import BOTH_KEYS, KEYS, OTHER_KEYS
 from transcripts import bucket as bucket_module
 from transcripts import segments as segments_module
@@ -34,11 +34,8 @@ WEEK_SECS = 7 * 86_400
 @pytest.fixture(scope="module")
 def s3() -> Iterator[str]:
     """An S3 over HTTP; returns its address."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    with serving_s3() as address:
+        yield address
 
 
 @dataclass
@@ -90,13 +87,7 @@ async def shelf(s3: str, tmp_path: Path) -> AsyncIterator[Shelf]:
     name = f"voices-{abs(hash(str(tmp_path))) % 10**12}"
     async with httpx.AsyncClient() as http:
         assert (await http.put(f"{s3}/{name}")).status_code == 200
-    settings = Settings.load(
-        env_file=None,
-        recordings_url=f"s3://{name}/trunkline/recordings",
-        recordings_endpoint=s3,
-        aws_access_key_id="test",
-        aws_secret_access_key="test",
-    )
+    settings = bucket_settings(f"s3://{name}/trunkline/recordings", s3)
     bucket = Bucket.of(settings)
     recordings = RecordingStore(tmp_path / "recordings", KEYS, bucket)
     yield Shelf(recordings, {}, settings)
